@@ -1,0 +1,32 @@
+// include/millrace/env/peers.h: requests from this node to another broker or controller.
+//
+// One frame out, one frame or a failure back. The owner of the destination's name is the caller:
+// it names host and port, the port keeps one connection per (destination, purpose).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "millrace/base/bytes.h"
+#include "millrace/base/move_function.h"
+#include "millrace/base/result.h"
+#include "millrace/base/time.h"
+
+namespace millrace::env {
+
+struct PeerAddress {
+    std::string host;
+    uint16_t port = 0;
+    friend auto operator<=>(const PeerAddress&, const PeerAddress&) = default;
+};
+
+class Peers {
+  public:
+    virtual ~Peers() = default;
+    /// Sends header and body (no length prefix) and calls `done` on this shard with the answer's
+    /// frame, or Disconnected or TimedOut. Frames to one address leave in order of the calls.
+    virtual void send(const PeerAddress& to, BufferChain frame, Duration timeout,
+                      MoveFunction<void(Result<Buffer>)> done) = 0;
+};
+
+}  // namespace millrace::env
