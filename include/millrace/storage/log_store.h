@@ -1,0 +1,122 @@
+// include/millrace/storage/log_store.h: the logs that one shard has in one log directory.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/base/move_function.h"
+#include "millrace/base/rng.h"
+#include "millrace/base/time.h"
+#include "millrace/env/env.h"
+#include "millrace/storage/log.h"
+#include "millrace/storage/log_directory.h"
+
+namespace millrace::storage {
+
+/// Why a log was not opened: bytes that were once synced cannot be read back.
+struct Corruption {
+    std::string file;
+    uint64_t position = 0;
+    std::string reason;
+};
+
+/// What loading one partition found.
+struct LoadReport {
+    bool recovered = false;         // segments were scanned
+    uint64_t scanned_bytes = 0;
+    uint64_t truncated_bytes = 0;   // torn tail cut off (never below the recovery point)
+    uint32_t rebuilt_indexes = 0;
+    std::optional<Corruption> corruption;  // set when the load failed with Corrupt
+};
+
+/// Loads one partition folder; self-contained, so that run() may execute on env::Background while
+/// the shard works on. Make it, run it once, give it back to LogStore::adopt on the shard.
+class LogLoadJob {
+  public:
+    struct Input {
+        std::string directory;  // full path of the partition folder
+        TopicPartition partition;
+        std::shared_ptr<const LogConfig> config;
+        bool clean = false;        // the directory's clean marker was there
+        Offset recovery_point{0};  // from the checkpoints; 0 when absent
+        Offset log_start{0};
+        Offset high_watermark{0};
+        WallMs now;
+        uint64_t seed = 0;
+    };
+    LogLoadJob(env::FileSystem& files, Input input);
+    ~LogLoadJob();
+    /// Blocking. `progress` (may be empty) is told the bytes scanned and to scan, now and then.
+    void run(const MoveFunction<void(uint64_t done, uint64_t total)>* progress = nullptr);
+    const Input& input() const { return input_; }
+    const Status& status() const { return status_; }
+    const LoadReport& report() const { return report_; }
+
+  private:
+    friend class LogStore;
+    env::FileSystem& files_;
+    Input input_;
+    Status status_;
+    LoadReport report_;
+    std::unique_ptr<Log> log_;
+};
+
+/// The logs of one shard in one directory: load, create, rename away, delete later; the lines of
+/// the directory's checkpoints; the open-file limit.
+///
+/// Owned by its shard. `on_failure` is called once, with the first disk failure of any log or of
+/// the store's own work that no caller is waiting for (flush after a roll, removal of files); the
+/// driver then takes the directory offline.
+class LogStore {
+  public:
+    struct Options {
+        std::string path;               // the log directory
+        size_t open_files_max = 4'000;  // of this store; the least recently used are closed
+        std::shared_ptr<const LogConfig> default_config;
+        MoveFunction<void(Status)> on_failure;
+    };
+    LogStore(const env::Env& env, Options options);
+    ~LogStore();
+
+    /// A job for the folder; run it here or on env::Background.
+    std::unique_ptr<LogLoadJob> make_load_job(LogLoadJob::Input input) const;
+    /// Takes the loaded log in; the job's failure comes back as the Status. REQUIRES: job ran.
+    Result<Log*> adopt(std::unique_ptr<LogLoadJob> job);
+    /// New empty partition with partition.metadata; AlreadyExists when the folder is there.
+    Result<Log*> create(const TopicPartition& partition, Uuid topic_id,
+                        std::shared_ptr<const LogConfig> config, WallMs now);
+    Log* find(const TopicPartition& partition);
+    size_t size() const;
+    /// In order of topic and partition.
+    void for_each(const MoveFunction<void(Log&)>& visit);
+
+    /// Renames the folder to ...-delete at once; files go after `delay`. The Log dies here.
+    Status remove(const TopicPartition& partition, Instant now, Duration delay);
+    /// Renames the folder to ...-stray and forgets the log (kept on disk).
+    Status set_aside(const TopicPartition& partition);
+    /// Deletes left-over folders of earlier runs (kind Delete), in the background.
+    void remove_leftover(const std::string& folder_name);
+
+    /// Lines for LogDirectory::write_checkpoint.
+    std::vector<CheckpointEntry> recovery_points() const;
+    std::vector<CheckpointEntry> high_watermarks() const;
+    /// Only partitions whose log start lies inside a segment (Kafka leaves the others out).
+    std::vector<CheckpointEntry> log_starts() const;
+    uint64_t size_bytes() const;
+
+    /// When tick has something to do: removal of files whose delay is over.
+    Instant wake_at() const;
+    void tick(Instant now);
+    /// Closes every log (clean stop); the first failure is returned, the others are closed too.
+    Status close_all(WallMs now);
+
+    struct Inner;  // src/storage/log_store.cc
+
+  private:
+    std::unique_ptr<Inner> inner_;
+};
+
+}  // namespace millrace::storage
