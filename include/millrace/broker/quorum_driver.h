@@ -133,6 +133,9 @@ class QuorumDriver {
     /// one batch. Whether they get committed is told by on_commit, or by on_resign that they may not.
     virtual raft::ProposeResult propose(LeaderEpoch epoch, std::vector<Buffer> records) = 0;
 
+    /// The offset that the first record of the next proposal gets (while leading).
+    virtual Offset next_offset() const = 0;
+
     /// A snapshot of everything delivered up to `last_offset`, the last offset of a batch that was
     /// delivered. AlreadyExists when there is one at or behind that offset.
     virtual Result<std::unique_ptr<MetadataSnapshotSink>> begin_snapshot(Offset last_offset) = 0;

@@ -3,7 +3,7 @@
 // One struct per direction of Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch and FetchSnapshot,
 // reduced to the one partition of the metadata topic. The driver (broker/quorum_driver) translates
 // them to and from Kafka's wire, checks cluster id, topic and partition, and never interprets the
-// rest. Numbers of QuorumError are Kafka's error codes. Rules: kraft protocol of KIP-595, pre-vote
+// rest. Rules: kraft protocol of KIP-595, pre-vote
 // of KIP-996, membership of KIP-853.
 #pragma once
 
@@ -14,29 +14,12 @@
 #include <vector>
 
 #include "millrace/base/bytes.h"
+#include "millrace/base/error_code.h"
 #include "millrace/base/ids.h"
 #include "millrace/base/time.h"
 #include "millrace/raft/voter_set.h"
 
 namespace millrace::raft {
-
-/// Outcomes that a quorum node answers with; the values are Kafka's.
-enum class QuorumError : int16_t {
-    None = 0,
-    NotLeaderOrFollower = 6,
-    RequestTimedOut = 7,
-    BrokerNotAvailable = 8,
-    UnsupportedVersion = 35,
-    InvalidRequest = 42,
-    FencedLeaderEpoch = 74,
-    UnknownLeaderEpoch = 75,
-    SnapshotNotFound = 98,
-    PositionOutOfRange = 99,
-    InconsistentClusterId = 104,
-    InvalidVoterKey = 125,
-    DuplicateVoter = 126,
-    VoterNotFound = 127,
-};
 
 /// Names one request that waits inside the machine; chosen by the driver, unique while it waits.
 using RequestId = uint64_t;
@@ -94,7 +77,7 @@ struct VoteRequest {
     bool pre_vote = false;
 };
 struct VoteResponse {
-    QuorumError error = QuorumError::None;
+    ErrorCode error = ErrorCode::None;
     NodeId leader_id = kNoNode;
     LeaderEpoch epoch{0};
     bool vote_granted = false;
@@ -115,7 +98,7 @@ struct EndQuorumEpochRequest {
 };
 /// Answer to both.
 struct EpochResponse {
-    QuorumError error = QuorumError::None;
+    ErrorCode error = ErrorCode::None;
     NodeId leader_id = kNoNode;
     LeaderEpoch epoch{0};
     Endpoints leader_endpoints;
@@ -133,7 +116,7 @@ struct FetchRequest {
 /// Says what to send; the driver reads `read_from`..log end, whole batches, at least one, at most
 /// `bytes_max` bytes, when the position is valid.
 struct FetchResponse {
-    QuorumError error = QuorumError::None;
+    ErrorCode error = ErrorCode::None;
     NodeId leader_id = kNoNode;
     LeaderEpoch epoch{0};
     Endpoints leader_endpoints;
@@ -154,7 +137,7 @@ struct FetchSnapshotRequest {
     int32_t bytes_max = 0;
 };
 struct FetchSnapshotResponse {
-    QuorumError error = QuorumError::None;
+    ErrorCode error = ErrorCode::None;
     NodeId leader_id = kNoNode;
     LeaderEpoch epoch{0};
     Endpoints leader_endpoints;

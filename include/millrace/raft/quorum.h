@@ -107,6 +107,9 @@ class Quorum {
     void on_request_failed(Instant now, uint64_t correlation, bool unsupported_version,
                            QuorumOutput& out);
 
+    /// Everything below `log_start_offset` is covered by a snapshot now.
+    void on_log_start_moved(Offset log_start_offset);
+
     /// Gives leadership of `epoch` up (controller's wish); ignored in another state.
     void on_resign(Instant now, LeaderEpoch epoch, QuorumOutput& out);
     /// Orderly stop: a leader resigns and asks the best follower to stand.
@@ -119,6 +122,8 @@ class Quorum {
     Endpoints leader_endpoints() const;
     /// Nothing before this node knows what is committed.
     std::optional<Offset> high_watermark() const;
+    /// Offset that the next proposal's first record gets; the log's end unless leading.
+    Offset next_offset() const;
     const VoterSet& voters() const;
     /// kraft.version in force at the log's end.
     int16_t kraft_version() const;
