@@ -24,7 +24,7 @@ struct Changes {
     std::map<Uuid, std::set<PartitionIndex>> partitions;    // created or changed, topic still there
     std::set<NodeId> brokers;                               // registered, changed or unregistered
     std::set<NodeId> controllers;
-    std::set<ConfigResource> configs;
+    std::set<ConfigTarget> configs;
     std::set<std::string> features;
     std::set<QuotaEntity> client_quotas;
     std::set<Uuid> acls;

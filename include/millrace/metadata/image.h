@@ -23,6 +23,7 @@
 #include "millrace/base/persistent_map.h"
 #include "millrace/base/time.h"
 #include "millrace/base/uuid.h"
+#include "millrace/metadata/config_def.h"
 
 namespace millrace::metadata {
 
@@ -127,27 +128,20 @@ struct ClusterImage {
     const ControllerImage* controller(NodeId id) const;
 };
 
-/// Resource codes of ConfigRecord.
-enum class ConfigType : int8_t {
-    Topic = 2,
-    Broker = 4,  // name "": default of all brokers
-    BrokerLogger = 8,
-    ClientMetrics = 16,
-    Group = 32,
-};
-struct ConfigResource {
-    ConfigType type = ConfigType::Topic;
+/// What a set of configs belongs to. BROKER "" is the default of all brokers.
+struct ConfigTarget {
+    ConfigResource type = ConfigResource::Topic;
     std::string name;
-    friend auto operator<=>(const ConfigResource&, const ConfigResource&) = default;
+    friend auto operator<=>(const ConfigTarget&, const ConfigTarget&) = default;
 };
 using ConfigMap = std::map<std::string, std::string, std::less<>>;
 using ConfigMapPtr = std::shared_ptr<const ConfigMap>;
 
 struct ConfigsImage {
-    PersistentMap<ConfigResource, ConfigMapPtr> by_resource;
+    PersistentMap<ConfigTarget, ConfigMapPtr> by_target;
 
-    /// What is stored for the resource (no defaults merged); an empty map when nothing is.
-    const ConfigMap& of(const ConfigResource& resource) const;
+    /// What is stored for the target (no defaults merged); an empty map when nothing is.
+    const ConfigMap& of(const ConfigTarget& target) const;
     const ConfigMap& topic(std::string_view name) const;
     /// "" gives the cluster-wide default.
     const ConfigMap& broker(std::string_view id_or_empty) const;
