@@ -1,0 +1,175 @@
+// include/millrace/broker/partition.h: one partition on this node: its log and its leader machine.
+//
+// Driver: translates requests into events of replication::Leader and calls of storage::Log, and
+// carries the outputs out. Decides nothing about the protocol.
+// Owner: broker/shard (partition table); touched on that shard only.
+// Promises: an answer "ok" to acks=all is given only at or below the high watermark; after a disk
+//   failure every call answers KAFKA_STORAGE_ERROR and the directory is reported once.
+// Sources: dataplane.md B.2, B.4, C.3, D.1-D.3; kafka.cluster.Partition.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/base/error_code.h"
+#include "millrace/base/move_function.h"
+#include "millrace/base/time.h"
+#include "millrace/base/uuid.h"
+#include "millrace/broker/fetch_wait.h"
+#include "millrace/broker/topic_settings.h"
+#include "millrace/metadata/image.h"
+#include "millrace/record/batch_validate.h"
+#include "millrace/replication/leader.h"
+#include "millrace/storage/log.h"
+
+namespace millrace::broker {
+
+/// What a partition needs of its shard.
+struct PartitionHost {
+    NodeId node_id;
+    env::Clock& clock;
+    env::Timers& timers;
+    record::ValidateScratch& scratch;
+    /// The first disk failure of this partition's log.
+    MoveFunction<void(const std::string& directory, const Status&)> on_disk_failure;
+    bool high_watermarks_moved = false;  // since the last checkpoint of them
+};
+
+struct ProduceOutcome {
+    ErrorCode error = ErrorCode::None;
+    int64_t base_offset = -1;
+    int64_t log_append_time_ms = -1;
+    int64_t log_start_offset = -1;
+    std::vector<record::RecordError> record_errors;
+    std::optional<std::string> error_message;
+    /// Set after a successful append that has to wait; see Partition::when_acked.
+    Offset required = kNoOffset;
+};
+
+struct PartitionFetch {
+    int64_t fetch_offset = 0;
+    int32_t max_bytes = 0;
+    int32_t current_leader_epoch = -1;
+    int32_t last_fetched_epoch = -1;
+    NodeId replica = NodeId(-1);      // follower id; -1: consumer, -2: debugging consumer
+    bool read_committed = false;
+    bool leader_only = false;         // consumers below v11 and followers
+    bool min_one_message = false;
+};
+
+struct PartitionRead {
+    ErrorCode error = ErrorCode::None;
+    int64_t high_watermark = -1;
+    int64_t last_stable_offset = -1;
+    int64_t log_start_offset = -1;
+    BufferChain records;
+    std::optional<std::vector<storage::AbortedTransaction>> aborted;
+    std::optional<storage::EpochEnd> diverging;
+};
+
+struct OffsetLookup {
+    ErrorCode error = ErrorCode::None;
+    int64_t timestamp = -1;
+    int64_t offset = -1;
+    int32_t leader_epoch = -1;
+};
+
+class Partition {
+  public:
+    Partition(PartitionHost& host, TopicPartition name, Uuid topic_id, storage::Log& log,
+              Uuid directory_id, std::shared_ptr<const TopicSettings> settings);
+    ~Partition();
+    Partition(const Partition&) = delete;
+    Partition& operator=(const Partition&) = delete;
+
+    const TopicPartition& name() const { return name_; }
+    Uuid topic_id() const { return topic_id_; }
+    Uuid directory_id() const { return directory_id_; }
+    storage::Log& log() { return log_; }
+    const TopicSettings& settings() const { return *settings_; }
+    bool is_leader() const { return leader_ != nullptr; }
+    bool offline() const { return offline_; }
+    Offset high_watermark() const;
+    LeaderEpoch leader_epoch() const { return leader_epoch_; }
+
+    void set_settings(std::shared_ptr<const TopicSettings> settings);
+    /// New state from the metadata image; starts or stops leading.
+    Status apply(const metadata::PartitionImage& image);
+    /// Its directory failed: every waiter is answered, every later call refused.
+    void go_offline();
+    /// Deleted or no longer assigned here.
+    void stop(ErrorCode error);
+
+    /// `batch` passed check_produce_shape; `acks` is -1, 0 or 1. May edit the bytes.
+    ProduceOutcome produce(Buffer batch, int16_t acks);
+    /// Calls `done` once, now or later: at the high watermark (acks -1) or, for other acks where
+    /// flush.messages asks for it, at the sync that covers `required`.
+    void when_acked(Offset required, int16_t acks, Instant deadline,
+                    MoveFunction<void(ErrorCode)> done);
+    /// True when `produce` with these acks has to wait for `required`.
+    bool must_wait(Offset required, int16_t acks) const;
+
+    PartitionRead read(const PartitionFetch& fetch);
+    FetchWatchList& watches() { return watches_; }
+    /// Offset that bounds what this fetch may see.
+    Offset upper_bound(const PartitionFetch& fetch) const;
+
+    /// ListOffsets for one timestamp or special number (dataplane.md D.1).
+    OffsetLookup list_offset(int64_t timestamp, int32_t current_leader_epoch, NodeId replica,
+                             bool read_committed);
+    OffsetLookup offset_for_leader_epoch(int32_t leader_epoch, int32_t current_leader_epoch);
+    /// DeleteRecords; the low watermark on success.
+    ErrorCode delete_records(int64_t offset, int64_t& low_watermark);
+    /// Checks the leader epoch a client knows, and leadership where it is needed.
+    ErrorCode check_epoch(int32_t current_leader_epoch, bool leader_needed) const;
+
+    /// Retention, flush by time, producer expiry; called by broker/log_maintenance.
+    void delete_old_segments();
+    void flush_if_due();
+
+  private:
+    struct PendingAck {
+        uint64_t id;
+        MoveFunction<void(ErrorCode)> done;
+    };
+    struct PendingFlush {
+        Offset required;
+        MoveFunction<void(ErrorCode)> done;
+    };
+
+    Status become_leader(const metadata::PartitionImage& image);
+    void carry_out(replication::LeaderOutput& output);
+    void on_appended();
+    void advance_to(Offset end);
+    void start_flush();
+    void on_flushed(const Status& status);
+    void fail(const Status& status);
+    std::optional<storage::EpochEnd> divergence(const PartitionFetch& fetch, ErrorCode& error);
+
+    PartitionHost& host_;
+    TopicPartition name_;
+    Uuid topic_id_;
+    Uuid directory_id_;
+    storage::Log& log_;
+    std::shared_ptr<const TopicSettings> settings_;
+    std::unique_ptr<replication::Leader> leader_;
+    LeaderEpoch leader_epoch_{-1};
+    int32_t partition_epoch_ = -1;
+    bool offline_ = false;
+    bool flushing_ = false;
+    Offset flush_target_ = kNoOffset;  // of the running flush
+    Offset told_end_ = kNoOffset;      // log end the leader machine knows
+    uint64_t bytes_told_ = 0;          // size of the log when watchers were last told
+    FetchWatchList watches_;
+    replication::LeaderOutput output_;
+    std::vector<PendingAck> acks_;
+    std::vector<PendingFlush> flushes_;
+    uint64_t next_ack_ = 1;
+    env::TimerId timer_ = 0;
+    std::shared_ptr<bool> alive_;      // made when the first async flush starts
+};
+
+}  // namespace millrace::broker
