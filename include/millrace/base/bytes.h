@@ -131,8 +131,22 @@ class BufferChain {
         size_ += other.size_;
         pieces_.insert(pieces_.end(), other.pieces_.begin(), other.pieces_.end());
     }
+    void append(BufferChain&& other) {
+        if (pieces_.empty()) {
+            pieces_.swap(other.pieces_);
+        } else {
+            for (ChainPiece& piece : other.pieces_) pieces_.push_back(std::move(piece));
+        }
+        size_ += other.size_;
+        other.clear();
+    }
     size_t size() const { return size_; }
     bool empty() const { return size_ == 0; }
+    /// Appends all pieces to `into`; the chain is empty afterwards and keeps its storage.
+    void move_pieces_to(std::vector<ChainPiece>& into) {
+        for (ChainPiece& piece : pieces_) into.push_back(std::move(piece));
+        clear();
+    }
     const std::vector<ChainPiece>& pieces() const { return pieces_; }
     void clear() {
         pieces_.clear();
