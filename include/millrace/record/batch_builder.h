@@ -61,6 +61,8 @@ class BatchBuilder {
     int32_t record_count() const { return record_count_; }
     /// Bytes the batch has now: exact without compression, else what the codec has put out.
     size_t size_bytes() const { return out_.size() + staged_.size(); }
+    /// Bytes that stand already, without records the codec has not seen: a lower bound of the end.
+    size_t flushed_bytes() const { return out_.size(); }
     /// Bytes of header and records before compression.
     size_t uncompressed_bytes() const { return uncompressed_bytes_; }
     WallMs max_timestamp() const;
@@ -73,7 +75,6 @@ class BatchBuilder {
                   WallMs empty_max_timestamp = kNoTimestamp);
 
   private:
-    struct Prefix;
     uint8_t* grow(size_t bytes);
     uint8_t* begin_record(int32_t offset_delta, WallMs timestamp, size_t tail_bytes);
     void flush_staged();
