@@ -107,6 +107,9 @@ class Quorum {
     void on_request_failed(Instant now, uint64_t correlation, bool unsupported_version,
                            QuorumOutput& out);
 
+    /// The fetched snapshot replaced the log; what its header says about voters.
+    void on_snapshot_loaded(Instant now, const SnapshotId& id, std::optional<int16_t> kraft_version,
+                            std::optional<VoterSet> voters, QuorumOutput& out);
     /// Everything below `log_start_offset` is covered by a snapshot now.
     void on_log_start_moved(Offset log_start_offset);
 

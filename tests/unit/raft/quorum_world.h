@@ -1,0 +1,357 @@
+// tests/unit/raft/quorum_world.h: N quorum machines, their logs and the messages between them.
+//
+// Carries outputs out as the driver does, with syncs, deliveries and time under the test's control.
+// A crash loses what was not synced. Everything that happens is printed when a trace is wanted.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "millrace/raft/quorum.h"
+
+namespace millrace::raft {
+
+inline Uuid test_directory(int id) { return Uuid{7, static_cast<uint64_t>(id)}; }
+inline Endpoints test_endpoints(int id) {
+    return {{"CONTROLLER", "host" + std::to_string(id), 9093}};
+}
+inline VoterSet test_voters(int count, bool dynamic) {
+    std::vector<Voter> voters;
+    for (int id = 1; id <= count; ++id) {
+        voters.push_back({{NodeId(id), dynamic ? test_directory(id) : Uuid{}},
+                          test_endpoints(id),
+                          {0, 1}});
+    }
+    return VoterSet(std::move(voters));
+}
+
+struct FakeLog : LogView {
+    std::vector<AppendBatch> batches;
+    Offset synced_end{0};
+    std::optional<SnapshotId> snapshot;
+
+    Offset log_start_offset() const override { return Offset(0); }
+    Offset log_end_offset() const override {
+        return batches.empty() ? Offset(0) : batches.back().last_offset + 1;
+    }
+    LeaderEpoch last_epoch() const override {
+        return batches.empty() ? LeaderEpoch(0) : batches.back().epoch;
+    }
+    EpochEndOffset end_offset_for_epoch(LeaderEpoch epoch) const override {
+        EpochEndOffset found{LeaderEpoch(0), Offset(0)};
+        for (const AppendBatch& batch : batches) {
+            if (batch.epoch <= epoch) found = {batch.epoch, batch.last_offset + 1};
+        }
+        return found;
+    }
+    std::optional<SnapshotId> latest_snapshot() const override { return snapshot; }
+    std::optional<SnapshotId> earliest_snapshot() const override { return snapshot; }
+    std::optional<int64_t> snapshot_size_bytes(const SnapshotId&) const override {
+        return std::nullopt;
+    }
+    void truncate(Offset end) {
+        while (!batches.empty() && batches.back().last_offset >= end) batches.pop_back();
+        synced_end = std::min(synced_end, end);
+    }
+};
+
+class QuorumWorld {
+  public:
+    struct Message {
+        int from = 0;
+        int to = 0;
+        uint64_t correlation = 0;  // of the request, at its sender
+        std::optional<PeerRequest> request;
+        std::optional<PeerResponse> response;
+    };
+    struct Node {
+        FakeLog log;
+        std::unique_ptr<Quorum> quorum;  // empty while down
+        std::optional<ElectionState> file;
+        Instant wake_at = Instant::never();
+        std::map<RequestId, std::pair<int, uint64_t>> asked;  // who asked, with which correlation
+        RequestId next_request = 1;
+        Offset committed{0};
+        std::vector<LeaderEpoch> led;
+    };
+
+    QuorumWorld(int count, bool dynamic, uint64_t seed)
+        : dynamic_(dynamic), rng_(seed), voters_(test_voters(count, dynamic)) {
+        for (int id = 1; id <= count; ++id) nodes_[id];
+    }
+
+    std::string trace;  // cleared by whoever reads it
+    bool auto_sync = false;
+    std::deque<Message> messages;
+    std::set<int> cut_off;
+
+    Instant now() const { return now_; }
+    Node& node(int id) { return nodes_.at(id); }
+    std::map<int, Node>& nodes() { return nodes_; }
+
+    void start(int id) {
+        Node& n = nodes_.at(id);
+        QuorumConfig config;
+        config.local = {NodeId(id), test_directory(id)};
+        config.local_endpoints = test_endpoints(id);
+        n.quorum = std::make_unique<Quorum>(config, n.log, rng_.fork());
+        QuorumStart begin;
+        begin.election_state = n.file;
+        if (dynamic_) {
+            begin.snapshot_kraft_version = int16_t{1};
+            begin.snapshot_voters = voters_;
+        } else {
+            begin.static_voters = voters_;
+        }
+        for (const AppendBatch& batch : n.log.batches) {
+            if (batch.control_records.empty()) continue;
+            begin.log_control_batches.push_back(
+                {batch.base_offset, batch.last_offset, batch.epoch, batch.control_records, {}});
+        }
+        event(id, [&](QuorumOutput& out) { n.quorum->on_start(now_, std::move(begin), out); });
+    }
+    void crash(int id) {
+        Node& n = nodes_.at(id);
+        n.quorum.reset();
+        n.log.truncate(n.log.synced_end);
+        n.wake_at = Instant::never();
+        n.asked.clear();
+        for (Message& m : messages) {
+            // Requests to it fail; answers to it are lost with it.
+            if (m.from == id && m.request.has_value()) m.from = 0;
+        }
+    }
+    void sync(int id) {
+        Node& n = nodes_.at(id);
+        if (n.quorum == nullptr) return;
+        n.log.synced_end = n.log.log_end_offset();
+        const Offset end = n.log.synced_end;
+        event(id, [&](QuorumOutput& out) { n.quorum->on_log_synced(now_, end, out); });
+    }
+    ProposeResult propose(int id, int count) {
+        Node& n = nodes_.at(id);
+        std::vector<Buffer> records;
+        for (int i = 0; i < count; ++i) records.push_back(Buffer::copy_of("r"));
+        ProposeResult result;
+        event(id, [&](QuorumOutput& out) {
+            result = n.quorum->on_propose(now_, n.quorum->epoch(), std::move(records), out);
+        });
+        return result;
+    }
+    void resign(int id) {
+        Node& n = nodes_.at(id);
+        event(id,
+              [&](QuorumOutput& out) { n.quorum->on_resign(now_, n.quorum->epoch(), out); });
+    }
+    void shutdown(int id) {
+        Node& n = nodes_.at(id);
+        event(id, [&](QuorumOutput& out) { n.quorum->on_shutdown(now_, out); });
+    }
+
+    /// Fires what is due on the way, in order of time, then of node id.
+    void advance(Duration by) {
+        const Instant target = now_ + by;
+        for (int guard = 0; guard < 100000; ++guard) {
+            int next = 0;
+            for (auto& [id, n] : nodes_) {
+                if (n.quorum == nullptr || n.wake_at > target) continue;
+                if (next == 0 || n.wake_at < nodes_.at(next).wake_at) next = id;
+            }
+            if (next == 0) break;
+            now_ = std::max(now_, nodes_.at(next).wake_at);
+            Node& n = nodes_.at(next);
+            event(next, [&](QuorumOutput& out) { n.quorum->on_tick(now_, out); });
+        }
+        now_ = target;
+    }
+    void deliver_one(size_t index) {
+        Message m = std::move(messages[index]);
+        messages.erase(messages.begin() + static_cast<std::ptrdiff_t>(index));
+        const bool lost = cut_off.contains(m.from) || cut_off.contains(m.to);
+        if (m.request.has_value()) {
+            auto to = nodes_.find(m.to);
+            if (lost || to == nodes_.end() || to->second.quorum == nullptr) return fail_request(m);
+            Node& n = to->second;
+            const RequestId id = n.next_request++;
+            n.asked[id] = {m.from, m.correlation};
+            event(m.to, [&](QuorumOutput& out) { handle(*n.quorum, id, *m.request, out); });
+        } else {
+            auto to = nodes_.find(m.to);
+            if (to == nodes_.end() || to->second.quorum == nullptr) return;
+            Node& n = to->second;
+            event(m.to, [&](QuorumOutput& out) {
+                if (lost) {
+                    n.quorum->on_request_failed(now_, m.correlation, false, out);
+                } else {
+                    n.quorum->on_response(now_, m.correlation, *std::move(m.response), out);
+                }
+            });
+        }
+    }
+    void fail_request(const Message& m) {
+        auto from = nodes_.find(m.from);
+        if (from == nodes_.end() || from->second.quorum == nullptr) return;
+        event(m.from, [&](QuorumOutput& out) {
+            from->second.quorum->on_request_failed(now_, m.correlation, false, out);
+        });
+    }
+    /// Delivers until nothing is under way; fetches at a leader wait there.
+    void deliver_all() {
+        for (int guard = 0; guard < 1000 && !messages.empty(); ++guard) deliver_one(0);
+    }
+
+    template <class Event>
+    void event(int id, Event&& run) {
+        QuorumOutput out;
+        run(out);
+        carry_out(id, out);
+    }
+
+  private:
+    void handle(Quorum& q, RequestId id, const PeerRequest& request, QuorumOutput& out) {
+        if (const auto* vote = std::get_if<VoteRequest>(&request)) {
+            q.on_vote(now_, id, *vote, out);
+        } else if (const auto* begin = std::get_if<BeginQuorumEpochRequest>(&request)) {
+            q.on_begin_quorum_epoch(now_, id, *begin, out);
+        } else if (const auto* end = std::get_if<EndQuorumEpochRequest>(&request)) {
+            q.on_end_quorum_epoch(now_, id, *end, out);
+        } else if (const auto* fetch = std::get_if<FetchRequest>(&request)) {
+            q.on_fetch(now_, id, *fetch, out);
+        } else {
+            q.on_fetch_snapshot(now_, id, std::get<FetchSnapshotRequest>(request), out);
+        }
+    }
+    void say(int id, const std::string& what) { trace += fmt::format("{}: {}\n", id, what); }
+
+    void carry_out(int id, QuorumOutput& out) {
+        Node& n = nodes_.at(id);
+        if (out.persist_state.has_value()) {
+            n.file = *out.persist_state;
+            const ElectionState& s = *out.persist_state;
+            say(id, fmt::format("persist leader={} epoch={} voted={}", s.leader_id.value,
+                                s.epoch.value, s.voted.id.value));
+        }
+        if (out.truncate.has_value()) {
+            say(id, fmt::format("truncate to {}", out.truncate->end_offset.value));
+            n.log.truncate(out.truncate->end_offset);
+        }
+        for (AppendBatch& batch : out.append_records) {
+            say(id, print(batch));
+            n.log.batches.push_back(std::move(batch));
+        }
+        for (PeerSend& s : out.send_now) {
+            say(id, fmt::format("send to {}: {}", s.destination.value, print(s.request)));
+            messages.push_back({id, s.destination.value, s.correlation, s.request, {}});
+        }
+        for (PeerReply& reply : out.send_after_persist) {
+            const auto [asker, correlation] = n.asked.at(reply.id);
+            n.asked.erase(reply.id);
+            if (auto* fetch = std::get_if<FetchResponse>(&reply.response)) {
+                if (fetch->read_from.has_value()) read(n.log, *fetch);
+            }
+            say(id, fmt::format("reply to {}: {}", asker, print(reply.response)));
+            messages.push_back({id, asker, correlation, {}, std::move(reply.response)});
+        }
+        if (out.committed.has_value()) {
+            say(id, fmt::format("committed {}", out.committed->value));
+            n.committed = *out.committed;
+        }
+        for (const RoleChange& change : out.role_changes) {
+            say(id, fmt::format("role {} epoch={} leader={}", role_name(change.role),
+                                change.epoch.value, change.leader_id.value));
+            if (change.role == QuorumRole::Leader) n.led.push_back(change.epoch);
+        }
+        if (out.fatal.has_value()) say(id, "FATAL " + *out.fatal);
+        n.wake_at = out.wake_at;
+        const bool appended = !out.append_records.empty();
+        if (appended && auto_sync) sync(id);
+    }
+    static void read(const FakeLog& log, FetchResponse& fetch) {
+        for (const AppendBatch& batch : log.batches) {
+            if (batch.last_offset < *fetch.read_from) continue;
+            fetch.batches.push_back(
+                {batch.base_offset, batch.last_offset, batch.epoch, batch.control_records, {}});
+        }
+    }
+
+    static std::string print(const AppendBatch& batch) {
+        std::string text = fmt::format("append {}..{} epoch={}", batch.base_offset.value,
+                                       batch.last_offset.value, batch.epoch.value);
+        for (const ControlRecord& record : batch.control_records) {
+            if (const auto* change = std::get_if<LeaderChange>(&record)) {
+                text += fmt::format(" LeaderChange(leader={} voters={} granting={})",
+                                    change->leader_id.value, print(change->voters),
+                                    print(change->granting_voters));
+            } else if (const auto* version = std::get_if<KRaftVersionChange>(&record)) {
+                text += fmt::format(" KRaftVersion({})", version->kraft_version);
+            } else {
+                text += fmt::format(" Voters({})", std::get<VotersChange>(record).voters.size());
+            }
+        }
+        return text;
+    }
+    static std::string print(const std::vector<NodeId>& ids) {
+        std::string text;
+        for (const NodeId id : ids) text += (text.empty() ? "" : ",") + std::to_string(id.value);
+        return text;
+    }
+    static std::string print(const PeerRequest& request) {
+        if (const auto* vote = std::get_if<VoteRequest>(&request)) {
+            return fmt::format("{} epoch={} log={}@{}", vote->pre_vote ? "PreVote" : "Vote",
+                               vote->epoch.value, vote->end_offset.value, vote->last_epoch.value);
+        }
+        if (const auto* begin = std::get_if<BeginQuorumEpochRequest>(&request)) {
+            return fmt::format("BeginQuorumEpoch epoch={}", begin->epoch.value);
+        }
+        if (const auto* end = std::get_if<EndQuorumEpochRequest>(&request)) {
+            std::vector<NodeId> ids;
+            for (const ReplicaKey& key : end->preferred_candidates) ids.push_back(key.id);
+            return fmt::format("EndQuorumEpoch epoch={} preferred={}", end->epoch.value, print(ids));
+        }
+        if (const auto* fetch = std::get_if<FetchRequest>(&request)) {
+            return fmt::format("Fetch epoch={} from={}@{}", fetch->current_leader_epoch.value,
+                               fetch->fetch_offset.value, fetch->last_fetched_epoch.value);
+        }
+        return "FetchSnapshot";
+    }
+    static std::string print(const PeerResponse& response) {
+        if (const auto* vote = std::get_if<VoteResponse>(&response)) {
+            return fmt::format("vote error={} {} epoch={} leader={}",
+                               static_cast<int>(vote->error),
+                               vote->vote_granted ? "granted" : "refused", vote->epoch.value,
+                               vote->leader_id.value);
+        }
+        if (const auto* epoch = std::get_if<EpochResponse>(&response)) {
+            return fmt::format("epoch error={} epoch={} leader={}", static_cast<int>(epoch->error),
+                               epoch->epoch.value, epoch->leader_id.value);
+        }
+        if (const auto* fetch = std::get_if<FetchResponse>(&response)) {
+            std::string text = fmt::format(
+                "fetch error={} epoch={} leader={} hw={} batches={}",
+                static_cast<int>(fetch->error), fetch->epoch.value, fetch->leader_id.value,
+                fetch->high_watermark.value, fetch->batches.size());
+            if (fetch->diverging_epoch.has_value()) {
+                text += fmt::format(" diverging={}@{}", fetch->diverging_epoch->end_offset.value,
+                                    fetch->diverging_epoch->epoch.value);
+            }
+            return text;
+        }
+        return "fetch snapshot";
+    }
+
+    bool dynamic_;
+    Rng rng_;
+    VoterSet voters_;
+    std::map<int, Node> nodes_;
+    Instant now_{};
+};
+
+}  // namespace millrace::raft
