@@ -44,7 +44,7 @@ std::vector<Uuid> real_directories(const PartitionImage* partition) {
     return real;
 }
 
-bool imbalanced(const PartitionImage* partition) {
+bool is_imbalanced(const PartitionImage* partition) {
     return partition != nullptr && !partition->replicas.empty() &&
            partition->leader != partition->replicas[0];
 }
@@ -84,7 +84,7 @@ void PartitionIndexes::update(const PartitionKey& key, const PartitionImage* bef
         if (led_after != kNoNode) leaders_.set({led_after, key}, true);
     }
     put(leaderless_, key, before && !before->has_leader(), after && !after->has_leader());
-    put(imbalanced_, key, imbalanced(before), imbalanced(after));
+    put(imbalanced_, key, is_imbalanced(before), is_imbalanced(after));
     put(reassigning_, key, before && before->is_reassigning(), after && after->is_reassigning());
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "millrace/base/result.h"
 #include "millrace/metadata/image.h"
@@ -41,7 +42,8 @@ Changes difference(const Image& before, const Image& after);
 /// Applies records to a working copy of `base`. One owner; cheap to make and to drop.
 class Delta {
   public:
-    explicit Delta(const Image& base) : image_(base) {}
+    explicit Delta(const Image& base, Changes so_far = {})
+        : image_(base), changes_(std::move(so_far)) {}
 
     /// Transaction markers are the loader's business (ImageLoader): here they are accepted and
     /// do nothing. On failure the working image is unchanged by this record.
@@ -53,7 +55,6 @@ class Delta {
     Changes take_changes() { return std::move(changes_); }
 
   private:
-    friend class Replayer;
     Image image_;
     Changes changes_;
 };

@@ -6,6 +6,7 @@
 // metadata.version. The control batches around them (header, voters, footer) are raft's.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "millrace/base/result.h"
