@@ -9,10 +9,10 @@ from harness import CACHE, HERE, check, check_in, command, main
 # Of kgo's own tests, those that talk to a broker (KGO_SEEDS) and join no group.
 KGO_TESTS = ("Ping", "Issue1034", "Issue325", "ConsumeTopicRetrieval", "ConsumeTopicRetrieval_Many",
              "ConsumeRegex", "Issue337", "DirectPartitionPurge", "Issue434", "AddRemovePartitions",
-             "PauseIssue489", "PauseIssueOct2023", "Issue523", "Issue648", "Issue810", "Issue865",
+             "PauseIssue489", "PauseIssueOct2023", "Issue648", "Issue810", "Issue865",
              "IssueFetchLargerThanBrokerMaxReadBytes", "Pooling", "HookPollStart", "LookbackMilli",
-             "ConsumeMaxDecompressBatchBytes", "Issue769", "IssueTimestampInclusivity", "Issue831",
-             "Client_Produce", "Client_ProduceLargeMessages", "Issue1217")
+             "ConsumeMaxDecompressBatchBytes", "Issue769", "Issue831",
+             "Client_Produce", "Client_ProduceLargeMessages")
 
 
 def module_file():

@@ -12,7 +12,9 @@ import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.kafka.common.utils.Exit;
@@ -35,13 +37,23 @@ public final class ToolRunner {
         .map(line -> line.split(" "))
         .collect(Collectors.toMap(pair -> pair[0], pair -> "org.apache.kafka.tools." + pair[1]));
 
+    /** Thrown instead of leaving the JVM. Some tools catch it and exit again: the first code counts. */
     private static final class Left extends RuntimeException {
-        final int code;
-
-        Left(int code) {
-            super("exit " + code);
-            this.code = code;
+        Left() {
+            super("", null, false, false);
         }
+
+        @Override
+        public void printStackTrace() {}
+    }
+
+    private static final AtomicReference<Integer> LEFT_WITH = new AtomicReference<>();
+    /** The console producer, for one, sends its last batch in its shutdown hook. */
+    private static final List<Runnable> HOOKS = new CopyOnWriteArrayList<>();
+
+    private static void leave(int code) {
+        LEFT_WITH.compareAndSet(null, code);
+        throw new Left();
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -49,8 +61,9 @@ public final class ToolRunner {
         BufferedReader requests =
             new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         ObjectMapper json = new ObjectMapper();
-        Exit.setExitProcedure((code, message) -> { throw new Left(code); });
-        Exit.setHaltProcedure((code, message) -> { throw new Left(code); });
+        Exit.setExitProcedure((code, message) -> leave(code));
+        Exit.setShutdownHookAdder((name, hook) -> HOOKS.add(hook));
+        Exit.setHaltProcedure((code, message) -> leave(code));
         for (String line = requests.readLine(); line != null; line = requests.readLine()) {
             ObjectNode answer = run(json, json.readTree(line));
             answers.println(json.writeValueAsString(answer));
@@ -65,6 +78,7 @@ public final class ToolRunner {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         ByteArrayOutputStream err = new ByteArrayOutputStream();
         int[] code = {0};
+        LEFT_WITH.set(null);
         PrintStream outStream = new PrintStream(out, true, StandardCharsets.UTF_8);
         PrintStream errStream = new PrintStream(err, true, StandardCharsets.UTF_8);
         System.setIn(new ByteArrayInputStream(
@@ -73,7 +87,11 @@ public final class ToolRunner {
         System.setErr(errStream);
         String tool = request.get("tool").asText();
         Thread thread = new Thread(
-            () -> code[0] = call(className(tool), args.toArray(new String[0]), errStream), tool);
+            () -> {
+                code[0] = call(className(tool), args.toArray(new String[0]), errStream);
+                HOOKS.forEach(Runnable::run);
+                HOOKS.clear();
+            }, tool);
         thread.setDaemon(true);
         thread.start();
         thread.join(TimeUnit.SECONDS.toMillis(request.get("seconds").asLong()));
@@ -108,10 +126,10 @@ public final class ToolRunner {
     private static int call(String className, String[] args, PrintStream err) {
         try {
             Class.forName(className).getMethod("main", String[].class).invoke(null, (Object) args);
-            return 0;
+            return LEFT_WITH.get() == null ? 0 : LEFT_WITH.get();
         } catch (InvocationTargetException thrown) {
-            if (thrown.getCause() instanceof Left) {
-                return ((Left) thrown.getCause()).code;
+            if (LEFT_WITH.get() != null) {
+                return LEFT_WITH.get();
             }
             thrown.getCause().printStackTrace(err);
             return 1;
