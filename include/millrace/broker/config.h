@@ -217,7 +217,13 @@ std::vector<std::string> all_config_faults(const metadata::ConfigMap& raw);
 /// "NAME://host:port,..." with Kafka's grammar; `key` names the setting in messages.
 Result<std::vector<Listener>> parse_listeners(std::string_view text, std::string_view key);
 
-/// `config` is the static layer; the pointers may be null.
+/// What the receiving broker checks of IncrementalAlterConfigs on a BROKER resource: `proposed` is
+/// the whole set that the resource would hold; `cluster_level` is true for the resource "". The
+/// layers are those in force now. Refusals carry InvalidRequest, as in Kafka.
+metadata::ConfigCheck check_broker_change(const metadata::ConfigMap& proposed, bool cluster_level,
+                                          const metadata::BrokerConfigLayers& layers);
+
+/// The dynamic settings in force.
 DynamicSettings make_dynamic_settings(const metadata::BrokerConfigLayers& layers);
 /// The layers of a node: dynamic maps from the metadata image over the node's file.
 inline metadata::BrokerConfigLayers config_layers(const BrokerConfig& config,

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -63,26 +64,25 @@ enum class ConfigEffect : int8_t {
 /// The check that a parsed value must pass, after its type.
 enum class ValidatorKind : int8_t {
     Any,
-    NonNull,             // non-null string
+    NonNull,         // non-null string
     NonEmptyString,
-    Range,               // [low,...,high]; either end may be absent
-    RangeOr,             // a range or one value outside it ("[1,...,9] or -1")
-    OneOf,               // text is one of `words`
+    Range,           // [low,...,high]; either end may be absent
+    GzipLevel,       // 1 to 9, or -1
+    OneOf,           // text is one of `words`
     OneOfIgnoreCase,
-    ListOf,              // each element is one of `words`
-    NonEmptyListOf,      // the same, and at least one element
-    NonEmptyList,        // at least one element
-    AnyList,             // no empty element
-    ThrottledReplicas,   // "*" or partition:broker,...
-    AutoOffsetReset,     // latest, earliest or by_duration:<ISO-8601>
+    ListOf,          // duplicates dropped, no empty element, each one of `words` (if any)
+    QuorumVoters,    // id@host:port
+    QuorumServers,   // host:port
+    ThrottledReplicas,  // "*" or partition:broker,...
+    AutoOffsetReset,    // latest, earliest or by_duration:<ISO-8601>
 };
 
 struct Validator {
     ValidatorKind kind = ValidatorKind::Any;
     double low = -std::numeric_limits<double>::infinity();
     double high = std::numeric_limits<double>::infinity();
-    double also = 0;
-    const char* words = "";  // ", " between them, in Kafka's order of printing
+    const char* words = "";      // ", " between them, in Kafka's order of printing
+    bool empty_allowed = true;   // ListOf
 };
 
 /// One row of the table. All text is static.
@@ -118,8 +118,11 @@ std::string valid_values_text(const ConfigKey& key);
 /// commas), then the validator. The Status carries Kafka's sentence, e.g. "Invalid value abc for
 /// configuration num.io.threads: Not a number of type INT".
 Result<ConfigValue> parse_config_value(const ConfigKey& key, std::string_view text);
-/// The value of the default text; monostate when there is none.
-ConfigValue default_config_value(const ConfigKey& key);
+/// The text Kafka prints for a value: numbers and booleans in their plain form, doubles as Java
+/// prints them, lists joined by commas. Nothing for null.
+std::optional<std::string> config_value_text(const ConfigValue& value);
+/// parse_config_value, then config_value_text; nothing when the text does not parse.
+std::optional<std::string> normal_config_text(const ConfigKey& key, std::string_view text);
 /// The elements of a LIST value: split at commas, blanks cut, first of duplicates kept.
 std::vector<std::string> split_config_list(std::string_view text);
 

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "millrace/base/error_code.h"
 #include "millrace/metadata/config_def.h"
 
 namespace millrace::metadata {
@@ -41,27 +42,28 @@ enum class ConfigSource : int8_t {
     Group = 8,
 };
 
-/// A refusal in protocol terms: a Kafka error number and the text for the client.
+/// A refusal in protocol terms, with the text for the client.
 struct ConfigRefusal {
-    int16_t error_code;
+    ErrorCode error_code = ErrorCode::InvalidConfig;
     std::string message;
 };
-inline constexpr int16_t kInvalidConfigError = 40;
-inline constexpr int16_t kInvalidRequestError = 42;
 /// Nothing means accepted.
 using ConfigCheck = std::optional<ConfigRefusal>;
 
-/// The effective text of a broker key through the layers and its fallback keys
-/// (log.retention.ms, .minutes, .hours; units converted). Nothing for null.
+/// The text in force for exactly this broker key: the strongest layer that sets it, else its
+/// default; nothing for null. A dynamic value hides its fallbacks (log.retention.ms those of
+/// log.retention.hours), and dynamic values that are not valid or not dynamic are passed over.
 std::optional<std::string> effective_broker_value(const BrokerConfigLayers& layers,
                                                   std::string_view name);
-/// The value a topic key takes when the topic does not set it.
-std::optional<std::string> default_topic_value(const BrokerConfigLayers& layers,
-                                               const ConfigKey& topic_key);
-/// The value a topic, group or client-metrics key has: own value, else inherited, else default.
-std::optional<std::string> effective_value(ConfigResource resource, const ConfigMap& own,
-                                           const BrokerConfigLayers& layers,
-                                           std::string_view name);
+/// All broker keys that are set in any layer, merged as above.
+ConfigMap merge_broker_layers(const BrokerConfigLayers& layers);
+/// The value a topic or group key takes when the resource does not set it: broker keys of the
+/// row in order, hours and minutes converted to milliseconds, else the row's default.
+std::optional<std::string> inherited_value(const BrokerConfigLayers& layers,
+                                           const ConfigKey& key);
+/// The value in force: the resource's own where valid, else inherited.
+std::optional<std::string> effective_value(const ConfigMap& own, const BrokerConfigLayers& layers,
+                                           const ConfigKey& key);
 
 /// Checks the full set of a topic's own configs as the controller does: unknown keys, every value
 /// merged over the broker's, then the cross checks of LogConfig.validate.
@@ -69,21 +71,16 @@ ConfigCheck check_topic_configs(const ConfigMap& own, const BrokerConfigLayers& 
 /// The same for a group's configs; bounds come from the broker's group.*.min/max keys.
 ConfigCheck check_group_configs(const ConfigMap& own, const BrokerConfigLayers& layers);
 ConfigCheck check_client_metrics_configs(const ConfigMap& own);
-/// What the receiving broker checks of a change of dynamic broker configs. `changes` are the keys
-/// that are set, `removed` those deleted; `cluster_level` is true for the resource "".
-ConfigCheck check_broker_change(const ConfigMap& changes, const std::vector<std::string>& removed,
-                                bool cluster_level, const BrokerConfigLayers& layers);
-
 /// Operations of IncrementalAlterConfigs.
 enum class AlterConfigOp : int8_t { Set = 0, Delete = 1, Append = 2, Subtract = 3 };
-/// The stored text after an APPEND or SUBTRACT; `stored` is the present own value.
 struct ListChange {
     ConfigCheck refusal;
     std::string value;
 };
+/// The stored text after an APPEND or SUBTRACT. `stored` is the resource's present own value; the
+/// key's plain default stands in for none (KafkaConfigSchema.getDefault).
 ListChange change_list_value(ConfigResource resource, AlterConfigOp op, std::string_view name,
-                             const std::optional<std::string>& stored, std::string_view operand,
-                             const BrokerConfigLayers& layers);
+                             const std::optional<std::string>& stored, std::string_view operand);
 
 /// One line of a description: a value in force, where it comes from, what stands behind it.
 struct ConfigSynonym {
@@ -106,6 +103,10 @@ struct ConfigEntry {
 /// that are set; otherwise unknown names are left out in silence, as in Kafka.
 std::vector<ConfigEntry> describe_topic(const ConfigMap& own, const BrokerConfigLayers& layers,
                                         std::span<const std::string> keys);
+/// The entries of a CreateTopics response: as describe_topic, but the source is that of the first
+/// synonym found in any layer (KafkaConfigSchema.resolveEffectiveTopicConfigs). No synonyms.
+std::vector<ConfigEntry> created_topic_entries(const ConfigMap& own,
+                                               const BrokerConfigLayers& layers);
 std::vector<ConfigEntry> describe_broker(const BrokerConfigLayers& layers,
                                          std::span<const std::string> keys);
 /// The resource "": only what the cluster default sets.
