@@ -208,6 +208,17 @@ class QuorumWorld {
         for (int guard = 0; guard < 1000 && !messages.empty(); ++guard) deliver_one(0);
     }
 
+    /// Time passes and messages flow, a millisecond each way.
+    void run(Duration duration) {
+        const Instant end = now_ + duration;
+        while (now_ < end) {
+            advance(milliseconds(1));
+            for (size_t count = messages.size(); count > 0 && !messages.empty(); --count) {
+                deliver_one(0);
+            }
+        }
+    }
+
     template <class Event>
     void event(int id, Event&& run) {
         QuorumOutput out;

@@ -40,6 +40,11 @@ std::string run_command(std::unique_ptr<QuorumWorld>& world, const std::string& 
         world->advance(milliseconds(number));
     } else if (verb == "deliver") {
         world->deliver_all();
+    } else if (verb == "run") {
+        world->run(milliseconds(number));
+    } else if (verb == "quietly") {
+        world->run(milliseconds(number));  // long stretches of idle fetching say nothing new
+        world->trace.clear();
     } else if (verb == "cut") {
         world->cut_off.insert(number);
     } else if (verb == "heal") {
