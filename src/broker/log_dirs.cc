@@ -291,7 +291,15 @@ void LogDirs::take_offline(LogDir& dir, const std::string& reason) {
 }
 
 void LogDirs::checkpoint(storage::CheckpointKind kind) {
-    if (std::find(writing_.begin(), writing_.end(), kind) != writing_.end()) return;
+    // One at a time: LogDirectory's calls must not overlap.
+    if (std::find(queued_.begin(), queued_.end(), kind) == queued_.end()) queued_.push_back(kind);
+    if (!writing_) write_next_checkpoint();
+}
+
+void LogDirs::write_next_checkpoint() {
+    if (queued_.empty()) return;
+    const storage::CheckpointKind kind = queued_.front();
+    queued_.erase(queued_.begin());
     struct Write {
         LogDir* dir;
         std::vector<storage::CheckpointEntry> lines;
@@ -313,18 +321,19 @@ void LogDirs::checkpoint(storage::CheckpointKind kind) {
         }
         writes->push_back({dir.get(), std::move(lines), {}});
     }
-    writing_.push_back(kind);
+    writing_ = true;
     env_.background.run(
         [writes, kind] {
             for (Write& write : *writes) {
                 write.status = write.dir->directory->write_checkpoint(kind, write.lines);
             }
         },
-        [this, writes, kind] {
-            std::erase(writing_, kind);
+        [this, writes] {
+            writing_ = false;
             for (const Write& write : *writes) {
                 if (!write.status.ok()) fail(write.dir->path, write.status);
             }
+            write_next_checkpoint();
         });
 }
 

@@ -76,6 +76,7 @@ class LogDirs {
     struct Loading;
     void take_offline(LogDir& dir, const std::string& reason);
     Status open_one(LogDir& dir);
+    void write_next_checkpoint();
     void start_jobs(const std::shared_ptr<Loading>& loading, size_t dir_index);
     void on_batch_loaded(const std::shared_ptr<Loading>& loading, size_t dir_index,
                          std::vector<std::unique_ptr<storage::LogLoadJob>> jobs);
@@ -85,7 +86,8 @@ class LogDirs {
     Events events_;
     std::string cluster_id_;
     std::vector<std::unique_ptr<LogDir>> dirs_;
-    std::vector<storage::CheckpointKind> writing_;  // checkpoints in the background right now
+    std::vector<storage::CheckpointKind> queued_;  // checkpoints to write, each kind once
+    bool writing_ = false;                         // one is in the background right now
 };
 
 }  // namespace millrace::broker

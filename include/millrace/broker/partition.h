@@ -20,6 +20,7 @@
 #include "millrace/base/uuid.h"
 #include "millrace/broker/fetch_wait.h"
 #include "millrace/broker/topic_settings.h"
+#include "millrace/env/clock.h"
 #include "millrace/metadata/image.h"
 #include "millrace/record/batch_validate.h"
 #include "millrace/replication/leader.h"

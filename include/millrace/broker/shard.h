@@ -1,0 +1,122 @@
+// include/millrace/broker/shard.h: what one reactor thread owns of a broker.
+//
+// The partitions it hosts, the metadata image it serves from, fetch sessions. Handlers (api) get it
+// through their RequestContext. Owner: broker/node. Touched on its own thread only; images arrive
+// as immutable values. One shard per node today; the partitions a request touches are looked up
+// through partition(), so that a split per owner has one place to go (src/ARCHITECTURE.md).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "millrace/base/uuid.h"
+#include "millrace/broker/config.h"
+#include "millrace/broker/log_dirs.h"
+#include "millrace/broker/partition.h"
+#include "millrace/env/env.h"
+#include "millrace/metadata/delta.h"
+#include "millrace/metadata/image.h"
+#include "millrace/replication/fetch_session.h"
+
+namespace millrace::broker {
+
+class ControllerLink;
+class QuorumDriver;
+
+/// References live as long as the node.
+struct ShardParts {
+    env::Env env;
+    const BrokerConfig& config;
+    LogDirs& log_dirs;
+    ControllerLink& controller;
+};
+
+class Shard {
+  public:
+    explicit Shard(ShardParts parts);
+    ~Shard();
+    Shard(const Shard&) = delete;
+    Shard& operator=(const Shard&) = delete;
+
+    env::Env& env() { return parts_.env; }
+    const BrokerConfig& config() const { return parts_.config; }
+    LogDirs& log_dirs() { return parts_.log_dirs; }
+    ControllerLink& controller() { return parts_.controller; }
+    /// Null on a node without the controller role.
+    QuorumDriver* quorum = nullptr;
+
+    // --- metadata
+    const metadata::Image& image() const { return *image_; }
+    const metadata::ImagePtr& image_pointer() const { return image_; }
+    metadata::BrokerConfigLayers config_layers() const;
+    const DynamicSettings& dynamic_settings() const { return dynamic_; }
+    std::shared_ptr<const TopicSettings> settings_for(std::string_view topic);
+    /// `incarnation`: leaderships are taken up only from images in which this broker is registered
+    /// with it (kraft.md 4.4: never act on what was published before this start).
+    void publish(const metadata::ImageLoader::Published& published, const Uuid& incarnation);
+    /// All folders are loaded: hosts what the image assigns here, sets strays aside.
+    void take_over_logs();
+    bool logs_taken_over() const { return taken_over_; }
+
+    // --- partitions
+    Partition* partition(const Uuid& topic_id, PartitionIndex index);
+    /// In order of topic id and index.
+    void for_each_partition(const std::function<void(Partition&)>& visit);
+    size_t partition_count() const { return partition_count_; }
+    /// A directory failed: its partitions answer KAFKA_STORAGE_ERROR from now on.
+    void on_directory_offline(const LogDir& dir);
+    /// Every partition lets go of its log (before LogDirs::close).
+    void stop_partitions();
+    bool take_high_watermarks_moved();
+
+    replication::FetchSessionCache& fetch_sessions() { return fetch_sessions_; }
+    record::ValidateScratch& scratch() { return scratch_; }
+    /// Draws for answers that Kafka randomises (Metadata's controller id).
+    Rng& rng() { return rng_; }
+
+  private:
+    struct HostedTopic {
+        std::vector<std::unique_ptr<Partition>> by_index;  // null where not hosted
+    };
+
+    void apply_configs(const metadata::Changes& changes);
+    void apply_partition(const metadata::TopicImage& topic, PartitionIndex index);
+    void host(const metadata::TopicImage& topic, PartitionIndex index,
+              const metadata::PartitionImage& state);
+    Partition* create_log(const metadata::TopicImage& topic, PartitionIndex index,
+                          const metadata::PartitionImage& state);
+    Partition* add_partition(const TopicPartition& name, const Uuid& topic_id, storage::Log& log,
+                             const LogDir& dir);
+    void drop(const Uuid& topic_id, PartitionIndex index, bool delete_files);
+    void report_directory(const Uuid& topic_id, PartitionIndex index, const Uuid& directory);
+    void send_directory_reports();
+    void refresh_settings();
+
+    ShardParts parts_;
+    metadata::ImagePtr image_;
+    DynamicSettings dynamic_;
+    std::shared_ptr<const TopicSettings> default_settings_;
+    record::ValidateScratch scratch_;
+    PartitionHost partition_host_;
+    std::unordered_map<Uuid, HostedTopic> topics_;  // for lookup only, never iterated
+    std::set<Uuid> topic_order_;                    // the same keys, for iteration
+    size_t partition_count_ = 0;
+    replication::FetchSessionCache fetch_sessions_;
+    Rng rng_;
+    bool taken_over_ = false;
+    Uuid incarnation_;
+    struct DirectoryReport {
+        Uuid topic_id;
+        PartitionIndex partition;
+        Uuid directory;
+    };
+    std::vector<DirectoryReport> directory_reports_;
+};
+
+}  // namespace millrace::broker

@@ -1,0 +1,62 @@
+// src/broker/controller_host.h: runs the controller machine and the metadata loader over the quorum.
+//
+// Driver: committed batches go to the loader (images for the shard) and, on a standby, to the
+// machine; commands go to the machine, its records to the quorum, its replies back.
+// Owner: broker/node, on the control shard.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "millrace/broker/controller_link.h"
+#include "millrace/broker/quorum_driver.h"
+#include "millrace/env/timers.h"
+#include "millrace/metadata/controller.h"
+#include "millrace/metadata/delta.h"
+
+namespace millrace::broker {
+
+class ControllerHost final : public ControllerLink, public QuorumListener {
+  public:
+    struct Events {
+        MoveFunction<void(const metadata::ImageLoader::Published&)> on_publish;
+        MoveFunction<void(const std::string&)> on_fatal;
+    };
+    ControllerHost(const env::Env& env, QuorumDriver& quorum, metadata::ControllerOptions options,
+                   Events events);
+    ~ControllerHost() override;
+
+    void run(metadata::ControllerRequest request, metadata::Requester who,
+             Reply<metadata::ControllerResponse> reply) override;
+    const metadata::Controller& machine() const { return machine_; }
+
+    void on_load_snapshot(MetadataSnapshotSource& source) override;
+    void on_commit(const std::vector<MetadataBatch>& batches) override;
+    void on_leader(LeaderEpoch epoch, Offset offset) override;
+    void on_resign(LeaderEpoch epoch, NodeId leader_id) override;
+    void on_snapshot_due() override;
+    void on_fatal(const Status& cause) override;
+
+  private:
+    metadata::Tick tick() const;
+    void carry_out();
+    void apply_batch(const MetadataBatch& batch);
+    void publish();
+    void stop_with(const std::string& cause);
+
+    env::Env env_;
+    QuorumDriver& quorum_;
+    metadata::Controller machine_;
+    metadata::ImageLoader loader_;
+    Events events_;
+    metadata::ControllerOutput output_;
+    std::map<metadata::RequestId, Reply<metadata::ControllerResponse>> waiting_;
+    metadata::RequestId next_request_ = 1;
+    Offset next_offset_{0};        // of the next record this leader appends
+    env::TimerId timer_ = 0;
+    bool caught_up_ = false;       // images are published only from then on
+    bool stopped_ = false;
+};
+
+}  // namespace millrace::broker

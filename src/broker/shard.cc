@@ -1,0 +1,284 @@
+// src/broker/shard.cc: metadata images become hosted partitions.
+#include "millrace/broker/shard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "millrace/base/log.h"
+#include "millrace/broker/controller_link.h"
+#include "millrace/env/clock.h"
+
+namespace millrace::broker {
+
+namespace {
+constexpr LogChannel kLog{"shard"};
+}
+
+Shard::Shard(ShardParts parts)
+    : parts_(parts),
+      image_(metadata::empty_image()),
+      partition_host_{parts_.config.node_id,
+                      parts_.env.clock,
+                      parts_.env.timers,
+                      scratch_,
+                      [this](const std::string& directory, const Status& status) {
+                          parts_.log_dirs.fail(directory, status);
+                      },
+                      false},
+      fetch_sessions_(static_cast<uint32_t>(
+                          std::max(0, parts_.config.max_incremental_fetch_session_cache_slots)),
+                      parts_.env.seed ^ 0xfe7cU),
+      rng_(parts_.env.seed) {
+    refresh_settings();
+}
+
+Shard::~Shard() = default;
+
+metadata::BrokerConfigLayers Shard::config_layers() const {
+    const std::string id = std::to_string(parts_.config.node_id.value);
+    return broker::config_layers(parts_.config, &image_->configs.broker(id),
+                                 &image_->configs.broker(""));
+}
+
+void Shard::refresh_settings() {
+    const metadata::BrokerConfigLayers layers = config_layers();
+    dynamic_ = make_dynamic_settings(layers);
+    default_settings_ = make_topic_settings({}, layers, parts_.config);
+}
+
+std::shared_ptr<const TopicSettings> Shard::settings_for(std::string_view topic) {
+    const metadata::ConfigMap& own = image_->configs.topic(topic);
+    if (own.empty()) return default_settings_;
+    return make_topic_settings(own, config_layers(), parts_.config);
+}
+
+Partition* Shard::partition(const Uuid& topic_id, PartitionIndex index) {
+    const auto found = topics_.find(topic_id);
+    if (found == topics_.end()) return nullptr;
+    const auto& by_index = found->second.by_index;
+    const auto place = static_cast<size_t>(index.value);
+    return index.value >= 0 && place < by_index.size() ? by_index[place].get() : nullptr;
+}
+
+void Shard::for_each_partition(const std::function<void(Partition&)>& visit) {
+    for (const Uuid& id : topic_order_) {
+        for (const auto& partition : topics_.at(id).by_index) {
+            if (partition) visit(*partition);
+        }
+    }
+}
+
+void Shard::publish(const metadata::ImageLoader::Published& published, const Uuid& incarnation) {
+    const metadata::ImagePtr before = image_;
+    image_ = published.image;
+    incarnation_ = incarnation;
+    apply_configs(published.changes);
+    if (!taken_over_) return;
+    for (const auto& [id, name] : published.changes.topics_deleted) {
+        const auto hosted = topics_.find(id);
+        if (hosted == topics_.end()) continue;
+        const size_t count = hosted->second.by_index.size();
+        for (size_t i = 0; i < count; ++i) drop(id, PartitionIndex(static_cast<int32_t>(i)), true);
+    }
+    for (const auto& [id, indexes] : published.changes.partitions) {
+        const metadata::TopicImage* topic = image_->topics.find(id);
+        if (topic == nullptr) continue;
+        for (const PartitionIndex index : indexes) apply_partition(*topic, index);
+    }
+    send_directory_reports();
+}
+
+void Shard::apply_configs(const metadata::Changes& changes) {
+    const std::string own_id = std::to_string(parts_.config.node_id.value);
+    bool broker_changed = false;
+    for (const metadata::ConfigTarget& resource : changes.configs) {
+        if (resource.type == metadata::ConfigResource::Broker &&
+            (resource.name.empty() || resource.name == own_id)) {
+            broker_changed = true;
+        }
+    }
+    if (broker_changed) {
+        refresh_settings();
+        for_each_partition([this](Partition& partition) {
+            partition.set_settings(settings_for(partition.name().topic));
+        });
+        return;
+    }
+    for (const metadata::ConfigTarget& resource : changes.configs) {
+        if (resource.type != metadata::ConfigResource::Topic) continue;
+        const metadata::TopicImage* topic = image_->topics.find(resource.name);
+        const auto hosted = topic == nullptr ? topics_.end() : topics_.find(topic->id);
+        if (hosted == topics_.end()) continue;
+        const auto settings = settings_for(resource.name);
+        for (const auto& partition : hosted->second.by_index) {
+            if (partition) partition->set_settings(settings);
+        }
+    }
+}
+
+void Shard::take_over_logs() {
+    for (const auto& dir : parts_.log_dirs.dirs()) {
+        if (!dir->online) continue;
+        std::vector<TopicPartition> strays;
+        dir->store->for_each([&](storage::Log& log) {
+            const TopicPartition& name = log.partition();
+            const metadata::TopicImage* topic = image_->topics.find(name.topic);
+            const metadata::PartitionImage* state =
+                topic == nullptr ? nullptr : topic->partition(name.partition);
+            const bool ours = state != nullptr && state->has_replica(parts_.config.node_id) &&
+                              (log.topic_id().is_zero() || log.topic_id() == topic->id);
+            if (!ours || partition(topic->id, name.partition) != nullptr) {
+                strays.push_back(name);
+                return;
+            }
+            if (log.topic_id().is_zero()) {
+                const Status status = log.set_topic_id(topic->id);
+                if (!status.ok()) return parts_.log_dirs.fail(dir->path, status);
+            }
+            add_partition(name, topic->id, log, *dir);
+        });
+        for (const TopicPartition& name : strays) {
+            log_warn(kLog, "{} in {} belongs to no topic of this cluster that is assigned here; "
+                     "it is renamed to ...-stray and kept", name.to_string(), dir->path);
+            const Status status = dir->store->set_aside(name);
+            if (!status.ok()) parts_.log_dirs.fail(dir->path, status);
+        }
+    }
+    taken_over_ = true;
+    for (const auto& [id, topic] : image_->topics.by_id) {
+        for (const auto& [index, state] : topic->partitions) apply_partition(*topic, index);
+    }
+    send_directory_reports();
+}
+
+void Shard::apply_partition(const metadata::TopicImage& topic, PartitionIndex index) {
+    const metadata::PartitionImage* state = topic.partition(index);
+    if (state == nullptr || !state->has_replica(parts_.config.node_id)) {
+        if (partition(topic.id, index) != nullptr) drop(topic.id, index, true);
+        return;
+    }
+    host(topic, index, *state);
+}
+
+void Shard::host(const metadata::TopicImage& topic, PartitionIndex index,
+                 const metadata::PartitionImage& state) {
+    Partition* hosted = partition(topic.id, index);
+    if (hosted == nullptr) hosted = create_log(topic, index, state);
+    if (hosted == nullptr) return;
+    const std::optional<Uuid> assigned = state.directory_of(parts_.config.node_id);
+    if (assigned && *assigned != hosted->directory_id()) {
+        report_directory(topic.id, index, hosted->directory_id());
+    }
+    const metadata::BrokerImage* self = image_->cluster.broker(parts_.config.node_id);
+    if (self == nullptr || self->incarnation != incarnation_) return;
+    const Status status = hosted->apply(state);
+    if (!status.ok()) {
+        log_error(kLog, "{}: {}", hosted->name().to_string(), status.to_string());
+    }
+}
+
+Partition* Shard::create_log(const metadata::TopicImage& topic, PartitionIndex index,
+                             const metadata::PartitionImage& state) {
+    const TopicPartition name{topic.name, index};
+    const std::optional<Uuid> assigned = state.directory_of(parts_.config.node_id);
+    LogDir* dir = assigned ? parts_.log_dirs.find(*assigned) : nullptr;
+    if (dir == nullptr) {
+        // With a directory offline a partition that is not new may live there.
+        const bool fresh = state.leader_epoch.value == 0 && state.partition_epoch == 0;
+        if (!parts_.log_dirs.offline_ids().empty() && !fresh) return nullptr;
+        dir = parts_.log_dirs.choose(dynamic_.cordoned_log_dirs);
+    }
+    if (dir == nullptr || !dir->online) return nullptr;
+    Result<storage::Log*> log = dir->store->create(name, topic.id, settings_for(topic.name)->log,
+                                                   parts_.env.clock.wall());
+    if (!log.ok()) {
+        log_error(kLog, "{}: cannot be created: {}", name.to_string(), log.status().to_string());
+        parts_.log_dirs.fail(dir->path, log.status());
+        return nullptr;
+    }
+    return add_partition(name, topic.id, **log, *dir);
+}
+
+Partition* Shard::add_partition(const TopicPartition& name, const Uuid& topic_id,
+                                storage::Log& log, const LogDir& dir) {
+    HostedTopic& hosted = topics_[topic_id];
+    topic_order_.insert(topic_id);
+    const auto place = static_cast<size_t>(name.partition.value);
+    if (hosted.by_index.size() <= place) hosted.by_index.resize(place + 1);
+    hosted.by_index[place] = std::make_unique<Partition>(partition_host_, name, topic_id, log,
+                                                         dir.id, settings_for(name.topic));
+    ++partition_count_;
+    return hosted.by_index[place].get();
+}
+
+void Shard::drop(const Uuid& topic_id, PartitionIndex index, bool delete_files) {
+    Partition* hosted = partition(topic_id, index);
+    if (hosted == nullptr) return;
+    const TopicPartition name = hosted->name();
+    const Uuid directory = hosted->directory_id();
+    const Duration delay = milliseconds(default_settings_->topic.file_delete_delay_ms);
+    hosted->stop(ErrorCode::UnknownTopicOrPartition);
+    HostedTopic& topic = topics_.at(topic_id);
+    topic.by_index[static_cast<size_t>(index.value)].reset();
+    --partition_count_;
+    const bool none = std::none_of(topic.by_index.begin(), topic.by_index.end(),
+                                   [](const auto& partition) { return partition != nullptr; });
+    if (none) {
+        topics_.erase(topic_id);
+        topic_order_.erase(topic_id);
+    }
+    LogDir* dir = parts_.log_dirs.find(directory);
+    if (!delete_files || dir == nullptr || !dir->online) return;
+    const Status status = dir->store->remove(name, parts_.env.clock.now(), delay);
+    if (!status.ok()) parts_.log_dirs.fail(dir->path, status);
+}
+
+void Shard::report_directory(const Uuid& topic_id, PartitionIndex index, const Uuid& directory) {
+    directory_reports_.push_back({topic_id, index, directory});
+}
+
+void Shard::send_directory_reports() {
+    if (directory_reports_.empty()) return;
+    const metadata::BrokerImage* self = image_->cluster.broker(parts_.config.node_id);
+    if (self == nullptr || self->incarnation != incarnation_) return;
+    wire::AssignReplicasToDirsRequest request;
+    request.broker_id = parts_.config.node_id.value;
+    request.broker_epoch = self->epoch.value;
+    std::map<Uuid, std::map<Uuid, std::vector<int32_t>>> by_directory;
+    for (const DirectoryReport& report : directory_reports_) {
+        by_directory[report.directory][report.topic_id].push_back(report.partition.value);
+    }
+    directory_reports_.clear();
+    for (auto& [directory, topics] : by_directory) {
+        auto& entry = request.directories.emplace_back();
+        entry.id = directory;
+        for (auto& [topic_id, partitions] : topics) {
+            auto& topic = entry.topics.emplace_back();
+            topic.topic_id = topic_id;
+            for (const int32_t index : partitions) {
+                topic.partitions.emplace_back().partition_index = index;
+            }
+        }
+    }
+    // An answer with an error needs no retry here: the next image shows the old directory again.
+    parts_.controller.run(std::move(request), {},
+                          Reply<metadata::ControllerResponse>([](const auto&) {}));
+}
+
+void Shard::on_directory_offline(const LogDir& dir) {
+    for_each_partition([&](Partition& partition) {
+        if (partition.directory_id() == dir.id) partition.go_offline();
+    });
+}
+
+void Shard::stop_partitions() {
+    topics_.clear();
+    topic_order_.clear();
+    partition_count_ = 0;
+}
+
+bool Shard::take_high_watermarks_moved() {
+    return std::exchange(partition_host_.high_watermarks_moved, false);
+}
+
+}  // namespace millrace::broker
