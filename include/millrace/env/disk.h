@@ -82,6 +82,12 @@ class FileSystem {
     /// Nothing when there is no such path.
     virtual Result<std::optional<FileInfo>> stat(const std::string& path) = 0;
     virtual Status set_modified(const std::string& path, WallMs modified) = 0;
+    /// Takes the write permission away from everybody (a finished metadata snapshot). Without
+    /// permissions, as in the simulator, nothing happens.
+    virtual Status make_read_only(const std::string& path) {
+        static_cast<void>(path);
+        return {};
+    }
     /// Makes creations, renames and removals inside the directory durable. Blocking.
     virtual Status sync_directory(const std::string& directory) = 0;
     virtual Result<SpaceInfo> space(const std::string& path) = 0;
