@@ -10,7 +10,8 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <string>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "millrace/api/request_context.h"
@@ -22,6 +23,18 @@
 namespace millrace::api {
 
 class Session;
+
+/// A frame up to this size may have memory as soon as its size is known; a larger one grows with
+/// what arrives, and its declared size is charged to a budget of the shard.
+inline constexpr size_t kLargeFrameBytes = (1U << 20) + (64U << 10);
+/// A frame above this size gets a buffer of its own, into which the rest is received directly.
+inline constexpr size_t kSlabFrameBytes = 32U << 10;
+/// Free bytes of the slab below which it is replaced.
+inline constexpr size_t kSlabRoomMin = 16U << 10;
+/// Bytes of a next frame read behind a large one.
+inline constexpr size_t kFrameHeadBytes = 4U << 10;
+/// Unused memory that one shard keeps for the next frames.
+inline constexpr size_t kPoolFreeBytesMax = 32U << 20;
 
 /// Bounds of one session; the first three are Kafka's settings, the others ours.
 struct SessionLimits {
@@ -38,7 +51,7 @@ class SessionHost {
     struct Options {
         SessionLimits limits;
         int64_t queued_request_bytes_max = -1;         // queued.max.request.bytes; -1: no bound
-        int64_t large_frame_bytes_max = 512LL << 20;   // declared bytes of frames > kLargeFrame
+        int64_t large_frame_bytes_max = 512LL << 20;   // declared by frames > kLargeFrameBytes
         size_t slab_bytes = 128U << 10;
     };
     /// `shard` may be null where no handler needs it.
@@ -53,18 +66,24 @@ class SessionHost {
 
   private:
     friend class Session;
-    Buffer& slab(size_t least);
+    /// At least kSlabRoomMin free bytes of the shared receive slab.
+    MutableByteView slab_room();
+    Buffer take_from_slab(size_t bytes);
+    /// Starts the slab anew when no frame refers to it any more (it is still in cache then).
     void recycle_slab();
-    bool take_budget(Session& session, int64_t& used, int64_t limit, int64_t bytes);
-    void give_back(int64_t& used, int64_t bytes);
+    /// Kafka's rule: granted while anything is free, so one request may overshoot.
+    static bool granted(int64_t used, int64_t limit) { return limit < 0 || used < limit; }
+    void wait_for_budget(Session& session);
+    void stop_waiting(Session& session);
+    void wake_waiting();
 
     broker::Shard* shard_;
     Options options_;
     BufferPool pool_;
-    Buffer slab_;              // the shared receive slab
-    size_t slab_used_ = 0;     // bytes of it that frames may still refer to
-    int64_t queued_bytes_ = 0;
-    int64_t large_frame_bytes_ = 0;
+    Buffer slab_;
+    size_t slab_used_ = 0;          // bytes of it that frames may still refer to
+    int64_t queued_bytes_ = 0;      // of requests without an answer
+    int64_t large_bytes_ = 0;       // declared by frames > kLargeFrameBytes
     std::deque<Session*> waiting_;  // sessions that found a budget used up, oldest first
 };
 
@@ -108,40 +127,53 @@ class Session {
   private:
     friend class AnswerSlot;
     friend class SessionHost;
+    class Event;
     struct Slot {
         BufferChain answer;
         uint32_t request_bytes = 0;
+        uint32_t large_bytes = 0;  // charged to the host's budget for large frames
+        int16_t api_key = -1;
+        int16_t version = -1;
         bool done = false;
+        bool pending = true;       // neither answered, nor told not to be, nor closed
     };
 
-    void take_bytes(Buffer bytes, size_t own_frame_bytes);
-    void serve_frames(Buffer bytes, Instant now);
-    void keep_rest(Buffer rest);
-    bool grow_frame();
     bool may_serve() const;
     uint32_t frame_limit() const;
-    void serve(Buffer frame, Instant now);
-    void finish(uint64_t sequence, BufferChain answer);
+    /// Body bytes of a frame that starts with `prefix` (4 bytes), or closes and returns nothing.
+    std::optional<uint32_t> frame_size(ByteView prefix);
+    void continue_frame(Buffer& bytes);
+    bool grow_frame();
+    void finish_frame();
+    void serve_frames(Buffer bytes);
+    void keep_rest(const Buffer& rest);
+    void serve(Buffer frame, uint32_t large_bytes);
+    void remember_client_id(std::string_view client_id);
+    Slot* find_slot(uint64_t sequence);
+    void settle(Slot& slot);
+    void apply_throttle();
     void close(std::string_view reason);
-    void close_bad_frame(int32_t size, ByteView start);
-    void leave_event();
+    void wake_owner();
 
     SessionHost& host_;
     std::shared_ptr<const ConnectionFacts> facts_;
     MoveFunction<void()> wake_;
-    SessionLink* link_;            // shared with the AnswerSlots; knows when this is gone
-
-    Buffer frame_;                 // the frame being assembled, when it is not in the slab
+    SessionLink* link_;              // shared with the AnswerSlots; says when this is gone
+    Buffer frame_;                   // prefix and body of a frame that is not in the slab
     size_t frame_filled_ = 0;
-    Buffer backlog_;               // received, not yet looked at (backpressure)
-    std::deque<Slot> slots_;       // requests in order; the first is number first_slot_
-    uint64_t first_slot_ = 0;
-    size_t unsent_bytes_ = 0;
+    uint32_t frame_charge_ = 0;      // of frame_, to the host's budget for large frames
+    Buffer backlog_;                 // received, not yet looked at (backpressure)
+    std::vector<Slot> slots_;        // from slots_head_ on: requests in order
+    size_t slots_head_ = 0;
+    uint64_t first_sequence_ = 0;    // of slots_[slots_head_]
+    size_t unsent_bytes_ = 0;        // of answers not reported by on_sent
+    Instant now_{};
     Instant muted_until_{};
-    bool after_large_frame_ = false;
-    bool authenticated_ = true;
+    Duration throttle_{};            // asked for by answers, applied at the next event
+    bool large_frames_ = false;      // the last frame was one: read the next one's head only
+    bool authenticated_;
     bool waiting_for_budget_ = false;
-    bool in_event_ = false;        // inside one of the public calls: no wake needed
+    bool in_event_ = false;          // inside a public call: the owner looks at us anyway
     bool wake_sent_ = false;
     bool closing_ = false;
 };

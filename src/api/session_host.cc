@@ -1,0 +1,61 @@
+// src/api/session_host.cc: receive memory and byte budgets that the sessions of a shard share.
+#include <algorithm>
+#include <utility>
+
+#include "millrace/api/session.h"
+#include "millrace/base/assert.h"
+
+namespace millrace::api {
+
+SessionHost::SessionHost(broker::Shard* shard, Options options)
+    : shard_(shard), options_(std::move(options)), pool_(kPoolFreeBytesMax) {
+    options_.slab_bytes = std::max(options_.slab_bytes, kSlabFrameBytes + kSlabRoomMin);
+}
+
+SessionHost::~SessionHost() { MILLRACE_ASSERT(waiting_.empty(), "sessions go before their host"); }
+
+MutableByteView SessionHost::slab_room() {
+    if (slab_.empty() || slab_.size() - slab_used_ < kSlabRoomMin) {
+        slab_ = pool_.allocate(options_.slab_bytes);
+        slab_used_ = 0;
+    }
+    return {slab_.mutable_data() + slab_used_, slab_.size() - slab_used_};
+}
+
+Buffer SessionHost::take_from_slab(size_t bytes) {
+    MILLRACE_ASSERT(bytes <= slab_.size() - slab_used_, "received bytes fit the room given");
+    Buffer taken = slab_.slice(slab_used_, bytes);
+    slab_used_ += bytes;
+    return taken;
+}
+
+void SessionHost::recycle_slab() {
+    if (slab_.unique()) slab_used_ = 0;
+}
+
+void SessionHost::wait_for_budget(Session& session) {
+    if (session.waiting_for_budget_ || session.closing_) return;
+    session.waiting_for_budget_ = true;
+    waiting_.push_back(&session);
+}
+
+void SessionHost::stop_waiting(Session& session) {
+    session.waiting_for_budget_ = false;
+    waiting_.erase(std::remove(waiting_.begin(), waiting_.end(), &session), waiting_.end());
+}
+
+// Wakes all that wait once both budgets have room again: each asks anew, in the old order.
+void SessionHost::wake_waiting() {
+    if (waiting_.empty() || !granted(queued_bytes_, options_.queued_request_bytes_max) ||
+        !granted(large_bytes_, options_.large_frame_bytes_max)) {
+        return;
+    }
+    std::deque<Session*> woken;
+    woken.swap(waiting_);
+    for (Session* session : woken) {
+        session->waiting_for_budget_ = false;
+        session->wake_owner();
+    }
+}
+
+}  // namespace millrace::api
