@@ -114,6 +114,10 @@ def write_element(field, value, writer, flag):
     return f"{writer}.{READS[field.type]}({value});"
 
 
+def presence(field):
+    return "struct_present" if field.tag is None else "tagged_struct_present"
+
+
 def write_field(scope, field, writer="writer"):
     """Statements that write one field in a version that has it."""
     name, flag, null = field.cpp_name, scope.flag_of(field), allows_null(scope, field)
@@ -129,7 +133,7 @@ def write_field(scope, field, writer="writer"):
     lines = [] if null == "true" else [f"check_null({writer}, {name}.has_value() || ({null}));"]
     if field.is_struct:
         # The presence byte is there only where the struct may be null.
-        present = f"{writer}.struct_present({name}.has_value());"
+        present = f"{writer}.{presence(field)}({name}.has_value());"
         lines.append(present if null == "true" else f"if ({null}) {present}")
         lines.append(f"if ({name}.has_value()) {name}->encode({writer}, wire_version);")
     else:
@@ -156,7 +160,7 @@ def read_field(scope, field):
     if not is_nullable(field):
         return [read_element(field, name, flag)]
     if field.is_struct:
-        absent = "!reader.struct_present()"
+        absent = f"!reader.{presence(field)}()"
         test = absent if null == "true" else f"({null}) && {absent}"
         return [f"if ({test}) {{", f"    {name}.reset();", "} else {",
                 f"    {name}.emplace().decode(reader, wire_version);", "}"]

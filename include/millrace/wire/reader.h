@@ -78,8 +78,9 @@ class Reader {
     /// Count of an array, -1 for null. `element_bytes_min` is the smallest encoding of one element
     /// and `element_memory` its size once decoded: both bound the count before anything is reserved.
     int32_t array_count(bool flexible, size_t element_bytes_min, size_t element_memory);
-    /// The presence byte of a nullable struct.
+    /// The presence byte of a nullable struct; inside a tagged field Kafka writes a varint instead.
     bool struct_present() { return i8() >= 0; }
+    bool tagged_struct_present() { return static_cast<int32_t>(uvarint()) > 0; }
 
     /// Starts a tagged-field section: `for (TagCursor t = r.begin_tags(); r.next_tag(t);)`, reading
     /// exactly the data of t.tag in each turn or handing it to keep_tag.

@@ -76,7 +76,9 @@ class Writer {
 
     void array_count(size_t count, bool flexible);
     void null_array(bool flexible);
+    /// The presence byte of a nullable struct; inside a tagged field Kafka writes a varint instead.
     void struct_present(bool present) { i8(present ? 1 : -1); }
+    void tagged_struct_present(bool present) { uvarint(present ? 1 : 0); }
 
     /// One tagged field: `body(Writer&)` is run twice, to learn its size and to write it.
     template <class Body>
