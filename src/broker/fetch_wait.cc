@@ -22,6 +22,14 @@ void FetchWatchList::notify(int64_t bytes) {
     }
 }
 
+void FetchWatchList::abandon_all() {
+    while (first_ != nullptr) {
+        FetchWait* wait = first_->wait;
+        wait->unlink_all();
+        const std::shared_ptr<void> dropped = std::move(wait->owner_);
+    }
+}
+
 FetchWait::FetchWait(env::Timers& timers, int64_t bytes_needed, MoveFunction<void()> wake)
     : timers_(timers), bytes_needed_(bytes_needed), wake_(std::move(wake)) {}
 
@@ -40,7 +48,8 @@ void FetchWait::watch(FetchWatchList& list) {
     list.first_ = &linked.watch;
 }
 
-void FetchWait::arm(Instant deadline) {
+void FetchWait::arm(Instant deadline, std::shared_ptr<void> owner) {
+    owner_ = std::move(owner);
     timer_ = timers_.arm(deadline, [self = weak_from_this()] {
         if (const auto alive = self.lock()) alive->fire();
     });
@@ -66,6 +75,7 @@ void FetchWait::fire() {
     timers_.cancel(timer_);
     timer_ = env::kNoTimer;
     unlink_all();
+    const std::shared_ptr<void> owner = std::move(owner_);  // may be the last reference to us
     MoveFunction<void()> wake = std::move(wake_);
     wake();
 }

@@ -32,7 +32,7 @@ Shard::Shard(ShardParts parts)
     refresh_settings();
 }
 
-Shard::~Shard() = default;
+Shard::~Shard() { parked_fetches_.abandon_all(); }
 
 metadata::BrokerConfigLayers Shard::config_layers() const {
     const std::string id = std::to_string(parts_.config.node_id.value);
@@ -275,6 +275,7 @@ void Shard::stop_partitions() {
     topics_.clear();
     topic_order_.clear();
     partition_count_ = 0;
+    parked_fetches_.notify(kWakeEveryFetch);
 }
 
 bool Shard::take_high_watermarks_moved() {

@@ -38,6 +38,8 @@ class FetchWatchList {
     /// `bytes` more can be read. Use a huge number to say that everybody has to look again
     /// (leadership lost, log truncated or deleted).
     void notify(int64_t bytes);
+    /// The node goes away without answering: every parked operation is dropped.
+    void abandon_all();
 
   private:
     friend class FetchWait;
@@ -46,7 +48,8 @@ class FetchWatchList {
 
 inline constexpr int64_t kWakeEveryFetch = INT64_MAX / 2;
 
-/// Owned (shared) by the operation that waits. Destroying it unlinks all watches.
+/// Owned (shared) by the operation that waits, and, once armed, owner of that operation until it
+/// fires. Destroying it unlinks all watches.
 class FetchWait : public std::enable_shared_from_this<FetchWait> {
   public:
     FetchWait(env::Timers& timers, int64_t bytes_needed, MoveFunction<void()> wake);
@@ -57,7 +60,7 @@ class FetchWait : public std::enable_shared_from_this<FetchWait> {
     /// Call before any watch().
     void reserve(size_t partitions) { watches_.reserve(partitions); }
     void watch(FetchWatchList& list);
-    void arm(Instant deadline);
+    void arm(Instant deadline, std::shared_ptr<void> owner);
 
   private:
     friend class FetchWatchList;
@@ -68,6 +71,7 @@ class FetchWait : public std::enable_shared_from_this<FetchWait> {
     env::Timers& timers_;
     int64_t bytes_needed_;
     MoveFunction<void()> wake_;
+    std::shared_ptr<void> owner_;
     env::TimerId timer_ = env::kNoTimer;
     bool fired_ = false;
     struct Linked {

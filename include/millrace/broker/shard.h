@@ -75,6 +75,8 @@ class Shard {
     void stop_partitions();
     bool take_high_watermarks_moved();
 
+    /// Every parked Fetch of the shard watches this list beside its partitions'.
+    FetchWatchList& parked_fetches() { return parked_fetches_; }
     replication::FetchSessionCache& fetch_sessions() { return fetch_sessions_; }
     record::ValidateScratch& scratch() { return scratch_; }
     /// Draws for answers that Kafka randomises (Metadata's controller id).
@@ -108,6 +110,7 @@ class Shard {
     std::set<Uuid> topic_order_;                    // the same keys, for iteration
     size_t partition_count_ = 0;
     replication::FetchSessionCache fetch_sessions_;
+    FetchWatchList parked_fetches_;
     Rng rng_;
     bool taken_over_ = false;
     Uuid incarnation_;

@@ -1,0 +1,289 @@
+// src/api/produce.cc: Produce (0).
+//
+// Served: v3-13 (v0-2 are advertised and closed, see api_table.cc).
+// Behavior: checks in the order of dataplane.md B.1; each partition stands or falls alone; acks=0
+// has no answer and closes the connection on any error; acks=-1 waits for the high watermark.
+// Version notes: v8 record errors (KIP-467), v10 leader hints (KIP-951), v13 topic ids.
+// Not done: transactional batches (answered as if the coordinator were not available).
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "api/lookup.h"
+#include "api/serve.h"
+#include "millrace/record/batch_validate.h"
+#include "millrace/wire/gen/produce_request.h"
+#include "millrace/wire/gen/produce_response.h"
+
+namespace millrace::api {
+
+namespace {
+
+using Request = wire::ProduceRequest;
+using Response = wire::ProduceResponse;
+using PartitionAnswer = Response::PartitionProduceResponse;
+
+/// A request between its parts; shared by the partitions it still waits for.
+struct ProduceOperation {
+    RequestContext context;
+    Response response;
+    Reply<Response> reply;
+    size_t waiting = 1;  // partitions, and the handler itself until it is through
+    int16_t acks = 0;
+};
+
+void produce_finish(ProduceOperation& operation) {
+    if (--operation.waiting > 0) return;
+    if (operation.acks == 0) {
+        bool failed = false;
+        for (const auto& topic : operation.response.responses) {
+            for (const auto& answer : topic.partition_responses) failed |= answer.error_code != 0;
+        }
+        if (failed) {
+            operation.context.close_connection("Produce with acks=0 failed");
+        } else {
+            operation.context.expect_no_answer();
+        }
+    }
+    operation.reply.send(std::move(operation.response));
+}
+
+void set_error(PartitionAnswer& answer, ErrorCode error) {
+    answer.error_code = code(error);
+    answer.base_offset = -1;
+}
+
+/// Kafka names the present leader beside NOT_LEADER_OR_FOLLOWER from v10 on.
+void add_leader_hint(ProduceOperation& operation, const metadata::TopicImage& topic,
+                     PartitionAnswer& answer) {
+    const metadata::Image& image = operation.context.shard().image();
+    const metadata::PartitionImage* state = topic.partition(PartitionIndex(answer.index));
+    if (state == nullptr || operation.context.version < 10) return;
+    answer.current_leader.leader_id = state->leader.value;
+    answer.current_leader.leader_epoch = state->leader_epoch.value;
+    const auto address = node_address(image, state->leader, operation.context.connection->listener);
+    if (!address) return;
+    auto& endpoint = operation.response.node_endpoints.emplace_back();
+    endpoint.node_id = address->id.value;
+    endpoint.host = address->host;
+    endpoint.port = address->port;
+    endpoint.rack = address->rack;
+}
+
+/// Checks 7 and 8 of B.1, then the append. `answer` stays in place while the operation lives.
+void produce_on_shard(const std::shared_ptr<ProduceOperation>& operation,
+                      const metadata::TopicImage* topic, Buffer batch, int32_t timeout_ms,
+                      PartitionAnswer& answer) {
+    broker::Shard& shard = operation->context.shard();
+    if (is_internal_topic(topic->name) && operation->context.client_id() != "__admin_client") {
+        return set_error(answer, ErrorCode::InvalidTopicException);
+    }
+    const Found found = find_partition(shard, topic, answer.index);
+    if (found.error != ErrorCode::None) {
+        set_error(answer, found.error);
+        if (found.error == ErrorCode::NotLeaderOrFollower) {
+            add_leader_hint(*operation, *topic, answer);
+        }
+        return;
+    }
+    broker::Partition& partition = *found.partition;
+    broker::ProduceOutcome outcome = partition.produce(std::move(batch), operation->acks);
+    answer.error_code = code(outcome.error);
+    answer.base_offset = outcome.base_offset;
+    answer.log_append_time_ms = outcome.log_append_time_ms;
+    answer.log_start_offset = outcome.log_start_offset;
+    answer.error_message = std::move(outcome.error_message);
+    for (record::RecordError& error : outcome.record_errors) {
+        auto& entry = answer.record_errors.emplace_back();
+        entry.batch_index = error.batch_index;
+        entry.batch_index_error_message = std::move(error.message);
+    }
+    if (outcome.error == ErrorCode::NotLeaderOrFollower) {
+        add_leader_hint(*operation, *topic, answer);
+    }
+    if (outcome.error != ErrorCode::None || operation->acks == 0) return;
+    if (!partition.must_wait(outcome.required, operation->acks)) return;
+    ++operation->waiting;
+    partition.when_acked(outcome.required, operation->acks,
+                         shard.env().clock.now() + milliseconds(std::max(0, timeout_ms)),
+                         [operation, &answer](ErrorCode error) {
+                             answer.error_code = code(error);  // 7 and 20 keep the offset
+                             produce_finish(*operation);
+                         });
+}
+
+/// What the request says of one partition, beside its answer.
+struct Part {
+    const metadata::TopicImage* topic;
+    Buffer records;
+    record::ProduceShape shape;
+    PartitionAnswer* answer;
+    bool refused = false;
+};
+
+Buffer single_buffer(std::optional<BufferChain>& records) {
+    if (!records || records->empty()) return {};
+    // A decoded request's records are one slice of its frame.
+    Result<Buffer> flat = records->flatten();
+    records.reset();
+    return flat.ok() ? std::move(*flat) : Buffer{};
+}
+
+/// Builds the answer's skeleton and reads each partition's first batch header.
+std::vector<Part> split(ProduceOperation& operation, Request& request) {
+    broker::Shard& shard = operation.context.shard();
+    const int16_t version = operation.context.version;
+    size_t count = 0;
+    for (const auto& topic : request.topic_data) count += topic.partition_data.size();
+    std::vector<Part> parts;
+    parts.reserve(count);
+    operation.response.responses.reserve(request.topic_data.size());
+    for (auto& topic : request.topic_data) {
+        const metadata::TopicImage* image =
+            version >= 13 ? shard.image().topics.find(topic.topic_id)
+                          : shard.image().topics.find(std::string_view(topic.name));
+        auto& answers = operation.response.responses.emplace_back();
+        answers.name = std::move(topic.name);
+        answers.topic_id = topic.topic_id;
+        answers.partition_responses.resize(topic.partition_data.size());
+        for (size_t i = 0; i < topic.partition_data.size(); ++i) {
+            auto& data = topic.partition_data[i];
+            Part& part = parts.emplace_back();
+            part.topic = image;
+            part.answer = &answers.partition_responses[i];
+            part.answer->index = data.index;
+            part.answer->base_offset = -1;
+            part.records = single_buffer(data.records);
+            part.shape = record::check_produce_shape(part.records, version);
+        }
+    }
+    return parts;
+}
+
+/// Rules that look at all partitions together (B.1 steps 1 and 6). True: everything is answered.
+bool refuse_whole_request(const Request& request, std::vector<Part>& parts) {
+    for (const Part& part : parts) {
+        if (!part.shape.request_error) continue;
+        for (Part& other : parts) {
+            set_error(*other.answer, ErrorCode::CorruptMessage);
+            other.answer->error_message = part.shape.request_error;
+        }
+        return true;
+    }
+    const bool transactional = std::any_of(parts.begin(), parts.end(), [](const Part& part) {
+        return part.shape.is_transactional;
+    });
+    if (!transactional || request.transactional_id) return false;
+    for (Part& part : parts) set_error(*part.answer, ErrorCode::TransactionalIdAuthorizationFailed);
+    return true;
+}
+
+/// Steps 2 to 5 for one partition.
+ErrorCode check_part(const Part& part, int16_t version) {
+    if (part.topic == nullptr) {
+        return version >= 13 ? ErrorCode::UnknownTopicId : ErrorCode::UnknownTopicOrPartition;
+    }
+    if (part.topic->partition(PartitionIndex(part.answer->index)) == nullptr) {
+        return ErrorCode::UnknownTopicOrPartition;
+    }
+    return part.shape.error;
+}
+
+/// Until the transaction coordinator exists the verification cannot be done: Kafka's own answer
+/// while the coordinator is away, which clients retry.
+void refuse_transactional(std::vector<Part>& parts) {
+    const Part* first = nullptr;
+    bool mixed = false;
+    for (const Part& part : parts) {
+        if (part.refused || !part.shape.is_transactional) continue;
+        if (first == nullptr) first = &part;
+        mixed |= part.shape.producer_id != first->shape.producer_id ||
+                 part.shape.producer_epoch != first->shape.producer_epoch;
+    }
+    for (Part& part : parts) {
+        if (part.refused || first == nullptr) continue;
+        if (mixed) {
+            set_error(*part.answer, ErrorCode::InvalidProducerIdMapping);
+            part.answer->error_message =
+                "Transactional records contained more than one producer ID";
+            part.refused = true;
+        } else if (part.shape.is_transactional) {
+            set_error(*part.answer, ErrorCode::NotEnoughReplicas);
+            part.answer->error_message =
+                "Unable to verify the partition has been added to the transaction. Underlying "
+                "error: COORDINATOR_NOT_AVAILABLE";
+            part.refused = true;
+        }
+    }
+}
+
+/// Kafka collects a request into maps: of a partition named twice only the last copy counts, and
+/// it is answered once.
+void merge_repeated(Request& request) {
+    auto& topics = request.topic_data;
+    for (size_t i = 0; i < topics.size(); ++i) {
+        for (size_t j = topics.size() - 1; j > i; --j) {
+            if (topics[i].name != topics[j].name || topics[i].topic_id != topics[j].topic_id) {
+                continue;
+            }
+            for (auto& data : topics[j].partition_data) {
+                topics[i].partition_data.push_back(std::move(data));
+            }
+            topics.erase(topics.begin() + static_cast<std::ptrdiff_t>(j));
+        }
+        auto& parts = topics[i].partition_data;
+        if (parts.size() < 2) continue;
+        std::stable_sort(parts.begin(), parts.end(),
+                         [](const auto& a, const auto& b) { return a.index < b.index; });
+        for (size_t k = 1; k < parts.size();) {
+            if (parts[k - 1].index == parts[k].index) {
+                parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(k - 1));
+            } else {
+                ++k;
+            }
+        }
+    }
+}
+
+/// Topics in one request that are compared pairwise for repeats; a larger request is checked by
+/// its own partitions only.
+constexpr size_t kMergeTopicsMax = 256;
+
+}  // namespace
+
+void handle_produce(RequestContext&& context, Request request, Reply<Response> reply) {
+    if (request.topic_data.size() <= kMergeTopicsMax) merge_repeated(request);
+    auto operation = std::make_shared<ProduceOperation>();
+    operation->context = std::move(context);
+    operation->reply = std::move(reply);
+    operation->acks = request.acks;
+    const int16_t version = operation->context.version;
+    std::vector<Part> parts = split(*operation, request);
+    if (refuse_whole_request(request, parts)) return produce_finish(*operation);
+    for (Part& part : parts) {
+        const ErrorCode error = check_part(part, version);
+        if (error == ErrorCode::None) continue;
+        set_error(*part.answer, error);
+        part.refused = true;
+    }
+    refuse_transactional(parts);
+    const bool acks_valid = request.acks >= -1 && request.acks <= 1;
+    for (Part& part : parts) {
+        if (part.refused) continue;
+        if (!acks_valid) {
+            set_error(*part.answer, ErrorCode::InvalidRequiredAcks);
+            continue;
+        }
+        Buffer batch = part.records.size() == part.shape.batch_bytes
+                           ? std::move(part.records)
+                           : part.records.slice(0, part.shape.batch_bytes);
+        produce_on_shard(operation, part.topic, std::move(batch), request.timeout_ms,
+                         *part.answer);
+    }
+    produce_finish(*operation);
+}
+
+void serve_produce(ServeCall&& call) { serve<Request, Response>(std::move(call), handle_produce); }
+
+}  // namespace millrace::api
