@@ -111,6 +111,9 @@ class Validation {
 
   private:
     BatchView batch() const { return BatchView(buffer_.view()); }
+    size_t size_limit() const {
+        return static_cast<size_t>(std::max(rules_.max_message_bytes, 0));
+    }
     ErrorCode check_header();
     ErrorCode check_base_offset() const;
     ErrorCode check_size() const;
@@ -160,8 +163,7 @@ ErrorCode Validation::check_base_offset() const {
 }
 
 ErrorCode Validation::check_size() const {
-    const auto limit = static_cast<size_t>(std::max(rules_.max_message_bytes, 0));
-    return buffer_.size() <= limit ? ErrorCode::None : ErrorCode::MessageTooLarge;
+    return buffer_.size() <= size_limit() ? ErrorCode::None : ErrorCode::MessageTooLarge;
 }
 
 ErrorCode Validation::check_crc() const {
@@ -317,7 +319,6 @@ ErrorCode Validation::check_records() {
 
 // Appends the source's records, renumbered from 0. The walk has found them well formed.
 ErrorCode Validation::rebuild_records() {
-    const auto limit = static_cast<size_t>(std::max(rules_.max_message_bytes, 0));
     const BatchView source = batch();
     scratch_.decompressor.start(source_, source.payload(), rules_.inflated_bytes_max);
     InflatedStream stream(scratch_.decompressor);
@@ -343,7 +344,7 @@ ErrorCode Validation::rebuild_records() {
             }
         }
         scratch_.builder.append_copy(i, WallMs{timestamp_of(record.timestamp_delta)}, record);
-        if (scratch_.builder.flushed_bytes() > limit) return ErrorCode::MessageTooLarge;
+        if (scratch_.builder.flushed_bytes() > size_limit()) return ErrorCode::MessageTooLarge;
     }
     return ErrorCode::None;
 }
@@ -366,10 +367,11 @@ ErrorCode Validation::rebuild() {
     const ErrorCode error = rebuild_records();
     if (error != ErrorCode::None) return error;
     Buffer rebuilt = scratch_.builder.finish();
+    if (rebuilt.size() > size_limit()) return ErrorCode::MessageTooLarge;
     verdict_.max_timestamp = scratch_.builder.max_timestamp();
-    buffer_ = std::move(rebuilt);
     verdict_.rebuilt = true;
-    return check_size();
+    buffer_ = std::move(rebuilt);
+    return ErrorCode::None;
 }
 
 void Validation::finish_in_place() {

@@ -35,14 +35,14 @@ struct BatchOptions {
 
 struct RecordHeader {
     std::string_view key;
-    std::optional<ByteView> value;
+    std::optional<ByteView> value{};
 };
 
 /// What one append takes; views are copied.
 struct NewRecord {
     WallMs timestamp = kNoTimestamp;
-    std::optional<ByteView> key;
-    std::optional<ByteView> value;
+    std::optional<ByteView> key{};    // nothing: null
+    std::optional<ByteView> value{};  // nothing: null, a tombstone
     const RecordHeader* headers = nullptr;
     size_t header_count = 0;
 };
