@@ -6,6 +6,7 @@
 # all-null and random instances through our codecs, and ours through Kafka's.
 import argparse
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -28,16 +29,44 @@ def java(libs, classes, *arguments):
                     *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
+def entries(path):
+    """(kind, name, version, bytes) of a stream written by WireDriver."""
+    with open(path, "rb") as file:
+        data = file.read()
+    at = 0
+    while at < len(data):
+        kind, (size,) = chr(data[at]), struct.unpack_from(">H", data, at + 1)
+        name = data[at + 3:at + 3 + size].decode()
+        version, length = struct.unpack_from(">hi", data, at + 3 + size)
+        at += 9 + size + length
+        yield kind, name, version, data[at - length:at]
+
+
+def write_golden(stream, path):
+    """The default of every message version, and its longest random one up to 100 bytes."""
+    best = {}
+    for kind, name, version, data in entries(stream):
+        slot = (name, version, "default" if kind == "d" else "random")
+        better = slot not in best or len(data) > len(best[slot])
+        if kind != "n" and better and len(data) <= 100:
+            best[slot] = data
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("# tests/golden/wire/kafka_messages.hex: encoded by Kafka 4.3.1; name, version, "
+                   "kind, bytes. Made by tests/conformance/run.py --golden.\n")
+        for (name, version, kind), data in sorted(best.items()):
+            file.write(f"{name} {version} {kind} {data.hex() or '-'}\n")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tool", required=True)
     parser.add_argument("--build", required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=20, help="random instances per version")
+    parser.add_argument("--golden", help="write tests/golden/wire/kafka_messages.hex and stop")
     options = parser.parse_args()
-    if not os.path.exists(options.tool):
-        subprocess.run(["ninja", "-C", options.build, "wire_roundtrip"], check=True,
-                       stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", options.build, "wire_roundtrip"], check=True,
+                   stdout=subprocess.DEVNULL)
     libs = kafka_libs()
     seed, count = str(options.seed), str(options.count)
     with tempfile.TemporaryDirectory() as work:
@@ -46,6 +75,9 @@ def main():
         subprocess.run(["javac", "-nowarn", "-d", work, "-cp", f"{libs}/*",
                         os.path.join(HERE, "java", "WireDriver.java")], check=True)
         java(libs, work, "emit", libs, seed, count, theirs)
+        if options.golden:
+            write_golden(theirs, options.golden)
+            return
         decoded, all_decoded = map(int, output(options.tool, "check", theirs).split())
         emitted = subprocess.run([options.tool, "emit", seed, count, ours]).returncode == 0
         java(libs, work, "check", libs, ours, report)
