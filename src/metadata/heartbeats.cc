@@ -29,8 +29,7 @@ void Heartbeats::sync(Instant now, const ClusterImage& cluster, NodeId id) {
         broker = Broker{};
         broker.epoch = image->epoch;
         broker.fenced = image->fenced;
-        broker.last_contact = now;
-        broker.contacted = true;
+        broker.last_contact = now;  // a session is valid only once a heartbeat came
         return;
     }
     broker.fenced = image->fenced;
