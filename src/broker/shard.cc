@@ -28,6 +28,7 @@ Shard::Shard(ShardParts parts)
       fetch_sessions_(static_cast<uint32_t>(
                           std::max(0, parts_.config.max_incremental_fetch_session_cache_slots)),
                       parts_.env.seed ^ 0xfe7cU),
+      producer_ids_([this] { request_producer_ids(); }),
       rng_(parts_.env.seed) {
     refresh_settings();
 }
@@ -263,6 +264,19 @@ void Shard::send_directory_reports() {
     // An answer with an error needs no retry here: the next image shows the old directory again.
     parts_.controller.run(std::move(request), {},
                           Reply<metadata::ControllerResponse>([](const auto&) {}));
+}
+
+void Shard::request_producer_ids() {
+    const metadata::BrokerImage* self = image_->cluster.broker(parts_.config.node_id);
+    wire::AllocateProducerIdsRequest request;
+    request.broker_id = parts_.config.node_id.value;
+    request.broker_epoch = self == nullptr ? -1 : self->epoch.value;
+    parts_.controller.run(
+        std::move(request), {}, Reply<metadata::ControllerResponse>([this](auto response) {
+            const auto& answer = std::get<wire::AllocateProducerIdsResponse>(response);
+            producer_ids_.on_block(static_cast<ErrorCode>(answer.error_code),
+                                   answer.producer_id_start, answer.producer_id_len);
+        }));
 }
 
 void Shard::on_directory_offline(const LogDir& dir) {

@@ -19,6 +19,7 @@
 #include "millrace/broker/config.h"
 #include "millrace/broker/log_dirs.h"
 #include "millrace/broker/partition.h"
+#include "millrace/broker/producer_ids.h"
 #include "millrace/env/env.h"
 #include "millrace/metadata/delta.h"
 #include "millrace/metadata/image.h"
@@ -78,7 +79,7 @@ class Shard {
     /// Every parked Fetch of the shard watches this list beside its partitions'.
     FetchWatchList& parked_fetches() { return parked_fetches_; }
     replication::FetchSessionCache& fetch_sessions() { return fetch_sessions_; }
-    record::ValidateScratch& scratch() { return scratch_; }
+    ProducerIds& producer_ids() { return producer_ids_; }
     /// Draws for answers that Kafka randomises (Metadata's controller id).
     Rng& rng() { return rng_; }
 
@@ -87,6 +88,7 @@ class Shard {
         std::vector<std::unique_ptr<Partition>> by_index;  // null where not hosted
     };
 
+    void request_producer_ids();
     void apply_configs(const metadata::Changes& changes);
     void apply_partition(const metadata::TopicImage& topic, PartitionIndex index);
     void host(const metadata::TopicImage& topic, PartitionIndex index,
@@ -111,6 +113,7 @@ class Shard {
     size_t partition_count_ = 0;
     replication::FetchSessionCache fetch_sessions_;
     FetchWatchList parked_fetches_;
+    ProducerIds producer_ids_;
     Rng rng_;
     bool taken_over_ = false;
     Uuid incarnation_;
