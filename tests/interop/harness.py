@@ -38,8 +38,13 @@ def check(condition, text):
         raise Failure(text)
 
 
+def shorten(value, limit=600):
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
 def check_equal(got, wanted, what):
-    check(got == wanted, f"{what}: got {got!r}, wanted {wanted!r}")
+    check(got == wanted, f"{what}: got {shorten(got)}, wanted {shorten(wanted)}")
 
 
 def check_in(part, whole, what="output"):
