@@ -117,12 +117,13 @@ class Log {
     Result<size_t> delete_old_segments(WallMs now);
 
     // --- durability
-    /// Syncs up to the present log end; `done` runs on this shard with the recovery point moved.
+    /// Syncs up to the present log end; `done` runs on this shard with the recovery point moved,
+    /// inside this call when nothing is to be done. Cancelled: the log was closed meanwhile.
     void flush_async(MoveFunction<void(Status)> done);
     /// The same, waiting for the device. For stop and tools.
     Status flush_blocking();
     /// True when flush.messages or flush.ms ask for a flush now.
-    bool flush_due(WallMs now) const;
+    bool flush_due(WallMs now);
     /// Clean stop: flushes all, trims indexes, writes the producer snapshot, closes the files. No
     /// call but the destructor may follow.
     Status close(WallMs now);

@@ -50,7 +50,8 @@ class LogLoadJob {
     LogLoadJob(env::FileSystem& files, Input input);
     ~LogLoadJob();
     /// Blocking. `progress` (may be empty) is told the bytes scanned and to scan, now and then.
-    void run(const MoveFunction<void(uint64_t done, uint64_t total)>* progress = nullptr);
+    using Progress = MoveFunction<void(uint64_t done_bytes, uint64_t total_bytes)>;
+    void run(Progress* progress = nullptr);
     const Input& input() const { return input_; }
     const Status& status() const { return status_; }
     const LoadReport& report() const { return report_; }
@@ -91,7 +92,7 @@ class LogStore {
     Log* find(const TopicPartition& partition);
     size_t size() const;
     /// In order of topic and partition.
-    void for_each(const MoveFunction<void(Log&)>& visit);
+    void for_each(MoveFunction<void(Log&)> visit);
 
     /// Renames the folder to ...-delete at once; files go after `delay`. The Log dies here.
     Status remove(const TopicPartition& partition, Instant now, Duration delay);

@@ -1,0 +1,175 @@
+// src/storage/log_flush.cc: making a log durable: flush, the flush after a roll, clean close.
+//
+// The recovery point moves to a flush's target only when everything the log needs below it is
+// synced: data and indexes of sealed segments, data of the active one, producer snapshots, leader
+// epochs, partition.metadata, and the folders that name them.
+#include <memory>
+
+#include "storage/file_names.h"
+#include "storage/log_state.h"
+
+namespace millrace::storage {
+
+Status FlushWork::run() const {
+    for (const auto& file : open_files) MILLRACE_TRY(file->sync());
+    for (const std::string& path : paths) {
+        Result<std::shared_ptr<env::File>> file = files->open(path, env::OpenMode::ReadWrite);
+        if (!file.ok()) {
+            if (file.status().errc() == Errc::NotFound) continue;  // retention was faster
+            return file.status();
+        }
+        MILLRACE_TRY((*file)->sync());
+    }
+    for (const std::string& directory : directories) {
+        const Status synced = files->sync_directory(directory);
+        if (!synced.ok() && synced.errc() != Errc::NotFound) return synced;
+    }
+    return {};
+}
+
+std::shared_ptr<Log::State*> Log::State::share_token() {
+    if (!token) token = std::make_shared<State*>(this);
+    return token;
+}
+
+Result<FlushWork> Log::State::plan_flush(bool closing) {
+    FlushWork work;
+    work.files = home.files;
+    work.target = log_end;
+    work.generation = generation;
+    work.dirty_serial = dirty_serial;
+    size_t first = segments.size() - 1;
+    while (first > 0 && !segments[first - 1]->synced) --first;
+    for (size_t i = first; i < segments.size(); ++i) {
+        Segment& segment = *segments[i];
+        const bool sealed = i + 1 < segments.size();
+        if (sealed || closing || recovery_point < log_end) {
+            MILLRACE_TRY_ASSIGN(auto file, segment.log_file());
+            work.open_files.push_back(std::move(file));
+            // Recovery rebuilds it only above the recovery point.
+            if (segment.txns().exists()) work.paths.push_back(segment.txns().handle().path());
+        }
+        if (!sealed && !closing) continue;
+        work.paths.push_back(segment.offsets().file().handle().path());
+        work.paths.push_back(segment.times().file().handle().path());
+        if (sealed) work.sealed.push_back(segment.base());
+    }
+    for (const Offset at : snapshots_dirty) {
+        work.paths.push_back(
+            join_path(home.directory, segment_file_name(at, SegmentFile::Snapshot)));
+    }
+    if (epochs_dirty) work.paths.push_back(join_path(home.directory, kLeaderEpochFile));
+    if (metadata_dirty) work.paths.push_back(join_path(home.directory, kPartitionMetadataFile));
+    if (directory_dirty) work.directories.push_back(home.directory);
+    if (folder_new) {
+        work.directories.push_back(home.directory.substr(0, home.directory.rfind('/')));
+    }
+    return work;
+}
+
+void Log::State::flushed(const FlushWork& work) {
+    if (work.generation != generation) return;  // truncated meanwhile: what was synced is gone
+    for (const Offset base : work.sealed) {
+        const size_t index = segment_index(base);
+        if (segments[index]->base() == base && index + 1 < segments.size()) {
+            segments[index]->synced = true;
+        }
+    }
+    if (work.dirty_serial == dirty_serial) {
+        epochs_dirty = metadata_dirty = directory_dirty = folder_new = false;
+        snapshots_dirty.clear();
+        snapshots_dirty.shrink_to_fit();
+    }
+    MILLRACE_ASSERT(work.target <= log_end, "without truncation the log only grows");
+    recovery_point = std::max(recovery_point, work.target);
+}
+
+void Log::flush_async(MoveFunction<void(Status)> done) {
+    State& s = *state_;
+    if (s.failed) return done(s.dead());
+    Result<FlushWork> plan = s.plan_flush(false);
+    if (!plan.ok()) return done(s.fail(plan.status()));
+    auto work = std::make_shared<FlushWork>(std::move(plan).value());
+    auto finish = [work, token = s.share_token(), done = std::move(done)](Status status) mutable {
+        State* state = *token;
+        if (state == nullptr) return done({Errc::Cancelled, "the log is closed"});
+        if (!status.ok()) return done(state->fail(std::move(status)));
+        state->flushed(*work);
+        done({});
+    };
+    if (work->open_files.empty() && work->paths.empty() && work->directories.empty()) {
+        return finish({});
+    }
+    if (work->single_file()) return work->open_files.front()->sync_async(std::move(finish));
+    if (s.background == nullptr) return finish(work->run());
+    auto outcome = std::make_shared<Status>();
+    s.background->run([work, outcome] { *outcome = work->run(); },
+                      [outcome, finish = std::move(finish)]() mutable {
+                          finish(std::move(*outcome));
+                      });
+}
+
+void Log::State::flush_in_background() {
+    if (background == nullptr || keeper == nullptr) return;
+    Result<FlushWork> plan = plan_flush(false);
+    if (!plan.ok()) return keeper->on_failure(fail(plan.status()));
+    auto work = std::make_shared<FlushWork>(std::move(plan).value());
+    auto outcome = std::make_shared<Status>();
+    background->run([work, outcome] { *outcome = work->run(); },
+                    [work, outcome, shared = share_token()] {
+                        State* state = *shared;
+                        if (state == nullptr) return;
+                        if (!outcome->ok()) {
+                            state->keeper->on_failure(state->fail(*outcome));
+                            return;
+                        }
+                        state->flushed(*work);
+                    });
+}
+
+Status Log::flush_blocking() {
+    State& s = *state_;
+    if (s.failed) return s.dead();
+    Result<FlushWork> work = s.plan_flush(false);
+    const Status synced = work.ok() ? work->run() : work.status();
+    if (!synced.ok()) return s.fail(synced);
+    s.flushed(*work);
+    return {};
+}
+
+bool Log::flush_due(WallMs now) {
+    State& s = *state_;
+    const int64_t unflushed = s.log_end - s.recovery_point;
+    if (unflushed <= 0) return false;
+    const bool due = unflushed >= s.config->flush_messages ||
+                     (s.config->flush_ms < LogConfig::kForever &&
+                      now.value - s.last_flush.value >= s.config->flush_ms);
+    if (due) s.last_flush = now;
+    return due;
+}
+
+Status Log::close(WallMs now) {
+    State& s = *state_;
+    if (s.failed) return s.dead();
+    s.check_invariants();
+    s.last_flush = now;
+    Segment& active = s.active();
+    const bool untouched = s.recovery_point == s.log_end && !active.offsets().file().preallocated() &&
+                           !active.times().file().preallocated() && !s.directory_dirty;
+    if (!untouched) {
+        const auto flush_all = [&]() -> Status {
+            MILLRACE_TRY(s.take_snapshot());
+            MILLRACE_TRY(active.seal(*s.config));
+            active.synced = false;
+            MILLRACE_TRY_ASSIGN(const FlushWork work, s.plan_flush(true));
+            MILLRACE_TRY(work.run());
+            s.flushed(work);
+            return {};
+        };
+        if (const Status status = flush_all(); !status.ok()) return s.fail(status);
+    }
+    for (const auto& segment : s.segments) segment->close_files();
+    return {};
+}
+
+}  // namespace millrace::storage

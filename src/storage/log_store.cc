@@ -1,0 +1,250 @@
+// src/storage/log_store.cc: the logs that one shard has in one log directory.
+#include "millrace/storage/log_store.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "millrace/base/log.h"
+#include "millrace/env/background.h"
+#include "millrace/env/clock.h"
+#include "storage/log_load.h"
+
+namespace millrace::storage {
+namespace {
+
+const LogChannel kChannel{"storage"};
+constexpr size_t kLoadJobOpenFiles = 16;
+
+Status remove_file(env::FileSystem& files, const std::string& path) {
+    const Status removed = files.remove(path);
+    return removed.errc() == Errc::NotFound ? Status{} : removed;
+}
+
+Status remove_folder(env::FileSystem& files, const std::string& folder) {
+    Result<std::vector<env::DirectoryEntry>> entries = files.list(folder);
+    if (!entries.ok()) {
+        return entries.status().errc() == Errc::NotFound ? Status{} : entries.status();
+    }
+    for (const env::DirectoryEntry& entry : *entries) {
+        MILLRACE_TRY(remove_file(files, join_path(folder, entry.name)));
+    }
+    return remove_file(files, folder);
+}
+
+}  // namespace
+
+LogLoadJob::LogLoadJob(env::FileSystem& files, Input input)
+    : files_(files), input_(std::move(input)),
+      status_(Errc::InvalidInput, "the load job did not run") {}
+LogLoadJob::~LogLoadJob() = default;
+
+void LogLoadJob::run(Progress* progress) {
+    // A cache of its own: the store's belongs to the shard's thread.
+    FileCache cache(kLoadJobOpenFiles);
+    Result<std::unique_ptr<Log>> log = load_log(files_, cache, input_, report_, progress);
+    if (!log.ok()) {
+        status_ = log.status();
+        return;
+    }
+    log_ = std::move(log).value();
+    for (const auto& segment : log_->state().segments) segment->close_files();
+    log_->state().home.cache = nullptr;
+    status_ = {};
+}
+
+struct LogStore::Inner final : LogKeeper {
+    Inner(const env::Env& env_in, Options options_in)
+        : env(env_in), options(std::move(options_in)), cache(options.open_files_max),
+          rng(env_in.seed) {}
+
+    void remove_later(std::vector<std::string> paths, int64_t delay_ms) override {
+        if (paths.empty()) return;
+        const Instant due = env.clock.now() + milliseconds(delay_ms);
+        pending.emplace(due, Removal{std::move(paths), false});
+    }
+    void on_failure(const Status& status) override {
+        if (!options.on_failure) return;
+        MoveFunction<void(Status)> report = std::move(options.on_failure);
+        options.on_failure = nullptr;
+        report(status);
+    }
+
+    struct Removal {
+        std::vector<std::string> paths;
+        bool folders = false;
+    };
+    void remove_now(Removal removal);
+    Log* take_in(std::unique_ptr<Log> log);
+    Status move_away(const TopicPartition& partition, PartitionFolderKind kind, std::string& moved);
+
+    env::Env env;
+    Options options;
+    FileCache cache;
+    Rng rng;
+    std::map<TopicPartition, std::unique_ptr<Log>> logs;
+    std::multimap<Instant, Removal> pending;
+    /// Emptied by the destructor; background work that outlives the store then says nothing.
+    std::shared_ptr<Inner*> self = std::make_shared<Inner*>(this);
+};
+
+void LogStore::Inner::remove_now(Removal removal) {
+    auto work = std::make_shared<Removal>(std::move(removal));
+    auto outcome = std::make_shared<Status>();
+    env::FileSystem* files = &env.files;
+    env.background.run(
+        [work, outcome, files] {
+            for (const std::string& path : work->paths) {
+                *outcome = work->folders ? remove_folder(*files, path) : remove_file(*files, path);
+                if (!outcome->ok()) return;
+            }
+        },
+        [outcome, shared = self] {
+            if (*shared != nullptr && !outcome->ok()) (*shared)->on_failure(*outcome);
+        });
+}
+
+Log* LogStore::Inner::take_in(std::unique_ptr<Log> log) {
+    Log::State& state = log->state();
+    state.home.cache = &cache;
+    state.background = &env.background;
+    state.keeper = this;
+    const auto [at, added] = logs.emplace(log->partition(), std::move(log));
+    MILLRACE_ASSERT(added, "one log per partition");
+    return at->second.get();
+}
+
+Status LogStore::Inner::move_away(const TopicPartition& partition, PartitionFolderKind kind,
+                                  std::string& moved) {
+    const auto at = logs.find(partition);
+    MILLRACE_ASSERT(at != logs.end(), "only a log of this store is moved away");
+    const std::string from = at->second->directory();
+    const uint64_t high = rng.next();
+    moved = join_path(options.path,
+                      moved_folder_name(partition, Uuid::from_random_bits(high, rng.next()), kind));
+    for (const auto& segment : at->second->state().segments) segment->close_files();
+    logs.erase(at);
+    return env.files.rename(from, moved);
+}
+
+LogStore::LogStore(const env::Env& env, Options options)
+    : inner_(std::make_unique<Inner>(env, std::move(options))) {}
+LogStore::~LogStore() { *inner_->self = nullptr; }
+
+std::unique_ptr<LogLoadJob> LogStore::make_load_job(LogLoadJob::Input input) const {
+    return std::make_unique<LogLoadJob>(inner_->env.files, std::move(input));
+}
+
+Result<Log*> LogStore::adopt(std::unique_ptr<LogLoadJob> job) {
+    if (!job->status().ok()) return job->status();
+    MILLRACE_ASSERT(job->log_ != nullptr, "a load job is adopted once");
+    return inner_->take_in(std::move(job->log_));
+}
+
+Result<Log*> LogStore::create(const TopicPartition& partition, Uuid topic_id,
+                              std::shared_ptr<const LogConfig> config, WallMs now) {
+    Inner& inner = *inner_;
+    if (!config) config = inner.options.default_config;
+    const std::string folder = join_path(inner.options.path, partition.to_string());
+    MILLRACE_TRY_ASSIGN(const auto there, inner.env.files.stat(folder));
+    if (there || inner.logs.contains(partition)) {
+        return Status(Errc::AlreadyExists, folder + ": exists");
+    }
+    MILLRACE_TRY(inner.env.files.make_directories(folder));
+    auto state = std::make_unique<Log::State>(partition, folder, inner.env.files, inner.cache,
+                                              std::move(config), inner.rng.next());
+    state->folder_new = true;
+    state->last_flush = now;
+    MILLRACE_TRY(state->add_segment(Offset(0), now));
+    for (const auto& segment : state->segments) segment->close_files();
+    auto log = std::make_unique<Log>(std::move(state));
+    if (!topic_id.is_zero()) MILLRACE_TRY(log->set_topic_id(topic_id));
+    return inner.take_in(std::move(log));
+}
+
+Log* LogStore::find(const TopicPartition& partition) {
+    const auto at = inner_->logs.find(partition);
+    return at == inner_->logs.end() ? nullptr : at->second.get();
+}
+
+size_t LogStore::size() const { return inner_->logs.size(); }
+
+void LogStore::for_each(MoveFunction<void(Log&)> visit) {
+    for (const auto& [partition, log] : inner_->logs) visit(*log);
+}
+
+Status LogStore::remove(const TopicPartition& partition, Instant now, Duration delay) {
+    std::string moved;
+    MILLRACE_TRY(inner_->move_away(partition, PartitionFolderKind::Delete, moved));
+    log_info(kChannel, "{}: to be deleted as {}", partition.to_string(), moved);
+    inner_->pending.emplace(now + delay, Inner::Removal{{std::move(moved)}, true});
+    return {};
+}
+
+Status LogStore::set_aside(const TopicPartition& partition) {
+    std::string moved;
+    MILLRACE_TRY(inner_->move_away(partition, PartitionFolderKind::Stray, moved));
+    log_warn(kChannel, "{}: not of this cluster's metadata, set aside as {}",
+             partition.to_string(), moved);
+    return {};
+}
+
+void LogStore::remove_leftover(const std::string& folder_name) {
+    inner_->remove_now({{join_path(inner_->options.path, folder_name)}, true});
+}
+
+std::vector<CheckpointEntry> LogStore::recovery_points() const {
+    std::vector<CheckpointEntry> entries;
+    for (const auto& [partition, log] : inner_->logs) {
+        entries.push_back({partition, log->recovery_point()});
+    }
+    return entries;
+}
+
+std::vector<CheckpointEntry> LogStore::high_watermarks() const {
+    std::vector<CheckpointEntry> entries;
+    for (const auto& [partition, log] : inner_->logs) {
+        entries.push_back({partition, log->high_watermark()});
+    }
+    return entries;
+}
+
+std::vector<CheckpointEntry> LogStore::log_starts() const {
+    std::vector<CheckpointEntry> entries;
+    for (const auto& [partition, log] : inner_->logs) {
+        if (log->log_start_offset() > log->state().segments.front()->base()) {
+            entries.push_back({partition, log->log_start_offset()});
+        }
+    }
+    return entries;
+}
+
+uint64_t LogStore::size_bytes() const {
+    uint64_t total = 0;
+    for (const auto& [partition, log] : inner_->logs) total += log->size_bytes();
+    return total;
+}
+
+Instant LogStore::wake_at() const {
+    return inner_->pending.empty() ? Instant::never() : inner_->pending.begin()->first;
+}
+
+void LogStore::tick(Instant now) {
+    Inner& inner = *inner_;
+    while (!inner.pending.empty() && inner.pending.begin()->first <= now) {
+        Inner::Removal removal = std::move(inner.pending.begin()->second);
+        inner.pending.erase(inner.pending.begin());
+        inner.remove_now(std::move(removal));
+    }
+}
+
+Status LogStore::close_all(WallMs now) {
+    Status first;
+    for (const auto& [partition, log] : inner_->logs) {
+        const Status closed = log->close(now);
+        if (!closed.ok() && first.ok()) first = closed;
+    }
+    return first;
+}
+
+}  // namespace millrace::storage
