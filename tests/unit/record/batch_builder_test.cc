@@ -58,9 +58,12 @@ TEST(BatchBuilder, RebuildsKafkasUncompressedBatchesByteForByte) {
 }
 
 TEST(BatchBuilder, EveryCodecGivesTheRecordsBack) {
-    for (const size_t value_bytes : {0U, 20U, 5000U, 200'000U}) {
+    for (const size_t value_bytes : {0U, 20U, 5000U, 50'000U}) {
         const std::vector<PlainRecord> wanted =
-            records_of(BatchView(sample_batch(30, {}, 5000, value_bytes)));
+            [&] {
+            const Buffer plain = sample_batch(30, {}, 5000, value_bytes);
+            return records_of(BatchView(plain));
+        }();
         for (const CompressionType codec : kAllCodecs) {
             BatchOptions options;
             options.compression = codec;

@@ -112,7 +112,8 @@ TEST(Decompressor, StopsAtItsBoundAndStaysStopped) {
         EXPECT_LE(seen, 1'000'000U);
         EXPECT_EQ(status.errc(), Errc::LimitExceeded) << compression_name(codec);
         EXPECT_EQ(decompressor.next().status().errc(), Errc::LimitExceeded);
-        decompressor.start(codec, compress_all(codec, ByteView("again")));
+        const Buffer again = compress_all(codec, ByteView("again"));
+        decompressor.start(codec, again);
         EXPECT_EQ(decompressor.next()->text(), "again");
         EXPECT_TRUE(decompressor.next()->empty());
     }
