@@ -116,6 +116,9 @@ class Session {
     /// The peer's kernel took `bytes` of the output.
     void on_sent(size_t bytes);
 
+    /// True when sending made room for requests that are received already: call resume().
+    bool wants_resume() const { return !backlog_.empty() && may_serve(); }
+
     /// The end of a throttle (KIP-219), or never.
     Instant wake_at() const;
     /// True when the connection must be closed after the output that is ready was sent.

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "millrace/api/session.h"
+#include "millrace/base/ids.h"
 #include "millrace/base/result.h"
 #include "millrace/base/time.h"
 

@@ -1,0 +1,29 @@
+// src/net/socket_options.h: the options that listeners and connections set on their sockets.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <string>
+
+#include "millrace/base/result.h"
+#include "millrace/net/server.h"
+
+namespace millrace::net {
+
+/// A numeric address without a port ("10.0.0.7", "::1"; IPv4-mapped IPv6 as IPv4), and the port.
+struct Endpoint {
+    std::string host;
+    uint16_t port = 0;
+};
+Endpoint endpoint_of(const sockaddr_storage& address);
+Endpoint local_endpoint(int fd);
+
+/// A bound, non-blocking, close-on-exec socket with the options that accepted sockets inherit
+/// (no delay, keep-alive, buffers). Not listening yet.
+Result<int> bind_listener(const ListenerOptions& options);
+
+/// Chooses the congestion control of an accepted socket (ListenerOptions::congestion).
+void set_congestion(int fd, const std::string& wanted, const Endpoint& local, const Endpoint& peer);
+
+}  // namespace millrace::net
