@@ -1,0 +1,263 @@
+// src/app/run.cc: builds a node on the production ports and runs it to its end.
+#include "app/run.h"
+
+#include <malloc.h>
+
+#include <cstdio>
+#include <memory>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "millrace/api/session.h"
+#include "millrace/base/log.h"
+#include "millrace/broker/node.h"
+#include "millrace/broker/storage_format.h"
+#include "millrace/env/clock.h"
+#include "millrace/env/disk.h"
+#include "millrace/env/timers.h"
+#include "millrace/net/runtime.h"
+#include "millrace/net/server.h"
+#include "millrace/storage/meta_properties.h"
+
+namespace millrace::app {
+
+namespace {
+
+constexpr LogChannel kLog{"app"};
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+/// Requests in flight get this long after the controlled shutdown.
+constexpr Duration kDrainTime = seconds(5);
+
+void print_error(const std::string& problem, const std::string& fix) {
+    std::fprintf(stderr, "error: %s\n", problem.c_str());
+    if (!fix.empty()) std::fprintf(stderr, "fix:   %s\n", fix.c_str());
+}
+
+/// What an operator can do about a failed start.
+std::string fix_for(const Status& status, const RunOptions& options) {
+    const std::string config = options.config_path.empty() ? "FILE" : options.config_path;
+    switch (status.errc()) {
+        case Errc::Busy:
+            return "stop the other process that uses this directory, or give this node a log.dirs "
+                   "of its own";
+        case Errc::NotFound:
+            return "format the directories first: millrace storage format -t $(millrace storage "
+                   "random-uuid) --standalone -c " + config;
+        case Errc::Permission: return "give the user of this process write access to the directory";
+        case Errc::NoSpace: return "free space on the device, or move log.dirs to another one";
+        case Errc::InvalidInput:
+            return "look at the message: millrace storage info -c " + config +
+                   " shows what is on disk";
+        default: return "see the log lines above";
+    }
+}
+
+api::SecurityProtocol protocol_of(broker::SecurityProtocol protocol) {
+    return static_cast<api::SecurityProtocol>(protocol);
+}
+
+net::ListenerOptions listener_options(const broker::BrokerConfig& config,
+                                      const broker::Listener& listener, bool controller) {
+    net::ListenerOptions options;
+    options.name = listener.name;
+    options.kind = controller ? api::ListenerKind::Controller : api::ListenerKind::Broker;
+    options.security = protocol_of(listener.protocol);
+    options.host = listener.host;
+    options.port = static_cast<uint16_t>(listener.port);
+    options.backlog = config.socket_listen_backlog_size;
+    // Kafka's default of 100 KiB would halve the speed of loopback and fast links, so only a value
+    // that somebody wrote into the file pins the buffers; else the kernel tunes them.
+    if (config.raw.contains("socket.send.buffer.bytes")) {
+        options.send_buffer_bytes = config.socket_send_buffer_bytes;
+    }
+    if (config.raw.contains("socket.receive.buffer.bytes")) {
+        options.receive_buffer_bytes = config.socket_receive_buffer_bytes;
+    }
+    return options;
+}
+
+net::ServerOptions server_options(const broker::BrokerConfig& config) {
+    net::ServerOptions options;
+    options.connections_max_idle = milliseconds(config.connections_max_idle_ms);
+    const broker::DynamicSettings settings =
+        broker::make_dynamic_settings(broker::config_layers(config, nullptr, nullptr));
+    options.max_connections = static_cast<uint32_t>(settings.max_connections);
+    options.max_connections_per_ip = static_cast<uint32_t>(settings.max_connections_per_ip);
+    for (const auto& [host, count] : settings.max_connections_per_ip_overrides) {
+        options.max_connections_per_ip_overrides[host] = static_cast<uint32_t>(count);
+    }
+    return options;
+}
+
+api::SessionHost::Options session_options(const broker::BrokerConfig& config) {
+    api::SessionHost::Options options;
+    options.limits.max_request_bytes = static_cast<uint32_t>(config.socket_request_max_bytes);
+    options.queued_request_bytes_max = config.queued_max_request_bytes;
+    return options;
+}
+
+bool same_place(const broker::Listener& a, const broker::Listener& b) { return a.name == b.name; }
+
+/// Everything of one run. The parts are destroyed in reverse order.
+class Run {
+  public:
+    Run(const broker::BrokerConfig& config, RunOptions options)
+        : config_(config),
+          options_(std::move(options)),
+          runtime_(runtime_options()),
+          sessions_(nullptr, session_options(config)),
+          server_(runtime_, ShardId(0), sessions_, server_options(config)) {}
+
+    int run() {
+        if (const int code = format_when_empty(); code != kExitOk) return code;
+        if (const int code = bind(); code != kExitOk) return code;
+        const Status signals = runtime_.on_stop_signal([this](int) { on_signal(); });
+        if (!signals.ok()) {
+            print_error(signals.to_string(), "");
+            return kExitFailed;
+        }
+        node_ = std::make_unique<broker::Node>(
+            runtime_.env(ShardId(0)), config_,
+            broker::NodeEvents{[this] { on_ready(); },
+                               [this](const std::string& cause) { on_fatal(cause); }});
+        runtime_.run([this](ShardId) { start(); });
+        return exit_code_;
+    }
+
+  private:
+    static net::RuntimeOptions runtime_options() {
+        net::RuntimeOptions options;
+        std::random_device entropy;
+        options.seed = (uint64_t{entropy()} << 32) | entropy();
+        options.background_threads = 2;
+        return options;
+    }
+
+    int format_when_empty() {
+        if (!options_.format_if_empty) return kExitOk;
+        const auto ensemble =
+            storage::MetaPropertiesEnsemble::load(runtime_.files(), config_.log_dirs);
+        if (!ensemble.log_dirs.empty() || !ensemble.error_log_dirs.empty()) return kExitOk;
+        Rng rng(runtime_.env(ShardId(0)).seed);
+        broker::StorageFormatOptions format;
+        format.node_id = config_.node_id;
+        format.log_dirs = config_.log_dirs;
+        format.metadata_log_dir = config_.metadata_log_dir;
+        format.has_controller_role = config_.controller_role;
+        format.has_static_voters = !config_.quorum_voters.empty();
+        if (!config_.advertised_controller_listeners.empty()) {
+            const broker::Listener& listener = config_.advertised_controller_listeners.front();
+            format.controller_listener_name = listener.name;
+            format.controller_host = listener.host;
+            format.controller_port = listener.port;
+        }
+        format.cluster_id = Uuid::from_random_bits(rng.next(), rng.next()).to_string();
+        format.standalone = !format.has_static_voters;
+        const Status status =
+            broker::format_storage(runtime_.files(), runtime_.env(ShardId(0)).clock.wall(), rng,
+                                   format, [](const std::string&) {});
+        if (status.ok()) return kExitOk;
+        print_error(status.to_string(), fix_for(status, options_));
+        return kExitFailed;
+    }
+
+    /// Binds every listener, so that port 0 is known before the node advertises itself.
+    int bind() {
+        for (broker::Listener& listener : config_.listeners) {
+            bool controller = false;
+            for (const broker::Listener& other : config_.controller_listeners) {
+                controller |= same_place(other, listener);
+            }
+            const Result<uint16_t> port =
+                server_.bind(listener_options(config_, listener, controller));
+            if (!port.ok()) {
+                print_error("cannot listen on " + listener.to_string() + ": " +
+                                port.status().message(),
+                            "free the port, or change `listeners`");
+                return kExitFailed;
+            }
+            learn_port(listener, *port);
+            ports_.push_back(*port);
+        }
+        return kExitOk;
+    }
+
+    void learn_port(broker::Listener& listener, uint16_t port) {
+        if (listener.port != 0) return;
+        listener.port = port;
+        const auto fill = [&](std::vector<broker::Listener>& listeners) {
+            for (broker::Listener& other : listeners) {
+                if (same_place(other, listener) && other.port == 0) other.port = port;
+            }
+        };
+        fill(config_.advertised_listeners);
+        fill(config_.controller_listeners);
+        fill(config_.advertised_controller_listeners);
+    }
+
+    void start() {
+        const Status status = node_->start();
+        if (!status.ok()) {
+            print_error(status.message(), fix_for(status, options_));
+            exit_code_ = kExitFailed;
+            runtime_.stop();
+            return;
+        }
+        sessions_.attach(&node_->shard());
+    }
+
+    void on_ready() {
+        server_.start_accepting();
+        for (const broker::Listener& listener : config_.listeners) {
+            log_info(kLog, "listening on {}", listener.to_string());
+        }
+        if (options_.on_ready) options_.on_ready(ports_);
+    }
+
+    void on_fatal(const std::string& cause) {
+        print_error(cause, "repair or replace the device, then start the node again");
+        exit_code_ = kExitFailed;
+        runtime_.stop();
+    }
+
+    void on_signal() {
+        if (std::exchange(stopping_, true)) {
+            exit_code_ = kExitFailed;
+            runtime_.stop();  // asked twice: now
+            return;
+        }
+        log_info(kLog, "stopping");
+        node_->stop([this] {
+            const Instant deadline = runtime_.env(ShardId(0)).clock.now() + kDrainTime;
+            server_.drain(deadline, [this] { runtime_.stop(); });
+        });
+    }
+
+    broker::BrokerConfig config_;
+    RunOptions options_;
+    net::Runtime runtime_;
+    api::SessionHost sessions_;
+    net::Server server_;
+    std::unique_ptr<broker::Node> node_;
+    std::vector<int> ports_;
+    int exit_code_ = kExitOk;
+    bool stopping_ = false;
+};
+
+}  // namespace
+
+int run_broker(const broker::BrokerConfig& config, RunOptions options) {
+    // Receive buffers come and go by the megabyte: keep them in the heap instead of giving pages
+    // back to the kernel each time, whose first touch costs more than the copy into them.
+    mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    mallopt(M_ARENA_MAX, 2);
+    log_to_stderr();
+    set_log_level(options.quiet ? LogLevel::Warn : LogLevel::Info);
+    Run run(config, std::move(options));
+    return run.run();
+}
+
+}  // namespace millrace::app
