@@ -1,0 +1,269 @@
+// src/broker/quorum_driver.cc: carries the quorum's outputs out: disk, timer, listeners.
+#include "broker/quorum_driver_impl.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "broker/quorum_state_file.h"
+#include "millrace/base/log.h"
+#include "millrace/env/clock.h"
+
+namespace millrace::broker {
+
+namespace {
+const LogChannel kLog{"quorum"};
+/// Batches scanned at once for control records at the start.
+constexpr size_t kScanBytes = 4 * 1024 * 1024;
+}  // namespace
+
+Result<std::unique_ptr<QuorumDriver>> QuorumDriver::open(env::Env& env, QuorumDriverConfig config) {
+    auto driver = std::make_unique<QuorumDriverImpl>(env, std::move(config));
+    MILLRACE_TRY(driver->load());
+    return std::unique_ptr<QuorumDriver>(std::move(driver));
+}
+
+QuorumDriverImpl::QuorumDriverImpl(env::Env& env, QuorumDriverConfig config)
+    : env_(env), config_(std::move(config)) {}
+
+QuorumDriverImpl::~QuorumDriverImpl() {
+    *alive_ = false;
+    env_.timers.cancel(timer_);
+    env_.timers.cancel(clean_timer_);
+}
+
+Status QuorumDriverImpl::load() {
+    MILLRACE_TRY_ASSIGN(log_, QuorumLog::open(env_, config_, [this](Status cause) {
+        fail(std::move(cause));
+    }));
+    start_.static_voters = config_.static_voters;
+    MILLRACE_TRY_ASSIGN(start_.election_state, read_quorum_state(env_.files, log_->directory()));
+    delivered_ = log_->log_start_offset();
+    Offset scan_from = delivered_;
+    if (const auto newest = log_->latest_snapshot(); newest.has_value()) {
+        MILLRACE_TRY_ASSIGN(auto snapshot, log_->open_snapshot(*newest));
+        start_.snapshot_id = *newest;
+        start_.snapshot_kraft_version = snapshot.header.kraft_version;
+        start_.snapshot_voters = std::move(snapshot.header.voters);
+        scan_from = std::max(scan_from, newest->end_offset);
+        delivered_ = scan_from;
+        if (*newest != raft::kBootstrapSnapshotId) snapshot_to_load_ = newest;
+    }
+    while (scan_from < log_->log_end_offset()) {
+        MILLRACE_TRY_ASSIGN(auto batches,
+                            log_->read(scan_from, log_->log_end_offset(), kScanBytes));
+        for (const StoredBatch& batch : batches) {
+            scan_from = batch.view.next_offset();
+            if (!batch.view.is_control()) continue;
+            raft::ReplicatedBatch control;
+            control.base_offset = batch.view.base_offset();
+            control.last_offset = batch.view.last_offset();
+            control.epoch = batch.view.leader_epoch();
+            MILLRACE_TRY_ASSIGN(control.control_records, decode_control_batch(batch.view));
+            start_.log_control_batches.push_back(std::move(control));
+        }
+    }
+    // Decide whether this node is alone with a throw-away history: other voters need env::Peers.
+    raft::VoterSet voters = start_.snapshot_voters.value_or(start_.static_voters);
+    for (const raft::ReplicatedBatch& batch : start_.log_control_batches) {
+        for (const raft::ControlRecord& record : batch.control_records) {
+            if (const auto* change = std::get_if<raft::VotersChange>(&record)) {
+                voters = change->voters;
+            }
+        }
+    }
+    if (!voters.is_only_voter(config_.quorum.local)) {
+        std::string names;
+        for (const raft::Voter& voter : voters.voters()) {
+            names += (names.empty() ? "" : ",") + voter.key.to_string();
+        }
+        return {Errc::Unsupported,
+                fmt::format("the quorum's voters are [{}]; this version runs a quorum of one voter "
+                            "only, and this node is {}",
+                            names, config_.quorum.local.to_string())};
+    }
+    quorum_ = std::make_unique<raft::Quorum>(config_.quorum, *log_, Rng(env_.seed));
+    return {};
+}
+
+void QuorumDriverImpl::add_listener(QuorumListener* listener) {
+    MILLRACE_ASSERT(!started_, "listeners come before start");
+    listeners_.push_back(listener);
+}
+
+void QuorumDriverImpl::start() {
+    MILLRACE_ASSERT(!started_, "a driver starts once");
+    started_ = true;
+    last_snapshot_ = env_.clock.now();
+    clean_timer_ = env_.timers.arm(env_.clock.now() + kCleanInterval, [this] { clean(); });
+    event([this](Instant now, raft::QuorumOutput& out) {
+        quorum_->on_start(now, std::move(start_), out);
+    });
+    schedule_delivery();
+}
+
+template <class Event>
+void QuorumDriverImpl::event(Event&& run) {
+    if (stopped_) return;
+    MILLRACE_ASSERT(!in_event_, "one event at a time");
+    raft::QuorumOutput out;
+    in_event_ = true;
+    run(env_.clock.now(), out);
+    carry_out(out);
+    in_event_ = false;
+    // A file system without helper threads syncs on the spot; its result is the next event.
+    if (synced_in_event_.has_value() && !stopped_) {
+        const Offset end = *std::exchange(synced_in_event_, std::nullopt);
+        on_synced(end, Status());
+    }
+}
+
+/// Top to bottom, as output.h says. Fields of several nodes are filled only by a quorum of several
+/// voters, which load() refuses.
+void QuorumDriverImpl::carry_out(raft::QuorumOutput& out) {
+    if (out.persist_state.has_value()) {
+        const Status status = write_quorum_state(
+            env_.files, log_->directory(),
+            print_quorum_state(*out.persist_state, quorum_->kraft_version(), quorum_->voters()));
+        if (!status.ok()) return fail(status);
+    }
+    MILLRACE_ASSERT(!out.truncate.has_value() && !out.snapshot_chunk.has_value(),
+                    "a lone voter never follows");
+    MILLRACE_ASSERT(out.send_now.empty() && out.send_after_persist.empty(),
+                    "a lone voter has nobody to talk to");
+    const WallMs wall = env_.clock.wall();
+    for (const raft::AppendBatch& batch : out.append_records) {
+        const Status status = log_->append(batch, wall);
+        if (!status.ok()) return fail(status);
+    }
+    if (!out.append_records.empty()) begin_sync();
+    if (out.committed.has_value()) {
+        committed_ = *out.committed;
+        log_->set_high_watermark(committed_);
+    }
+    for (const raft::RoleChange& change : out.role_changes) {
+        log_info(kLog, "{} in epoch {}, leader {}", raft::role_name(change.role),
+                 change.epoch.value, change.leader_id.value);
+        role_changes_.push_back(change);
+    }
+    if (out.committed.has_value() || !out.role_changes.empty()) schedule_delivery();
+    if (out.fatal.has_value()) return fail({Errc::Corrupt, *out.fatal});
+    arm(out.wake_at);
+}
+
+void QuorumDriverImpl::begin_sync() {
+    if (sync_running_) {
+        sync_again_ = true;
+        return;
+    }
+    sync_running_ = true;
+    sync_again_ = false;
+    const Offset end = log_->log_end_offset();
+    log_->sync_async([this, alive = alive_, end](const Status& status) {
+        if (*alive) on_synced(end, status);
+    });
+}
+
+void QuorumDriverImpl::on_synced(Offset end, const Status& status) {
+    if (stopped_) return;
+    sync_running_ = false;
+    if (!status.ok()) return fail(status);
+    if (in_event_) {
+        synced_in_event_ = end;
+        return;
+    }
+    if (sync_again_) begin_sync();
+    event([end, this](Instant now, raft::QuorumOutput& out) {
+        quorum_->on_log_synced(now, end, out);
+    });
+}
+
+void QuorumDriverImpl::arm(Instant wake_at) {
+    env_.timers.cancel(timer_);
+    timer_ = env::kNoTimer;
+    if (wake_at == Instant::never()) return;
+    timer_ = env_.timers.arm(wake_at, [this] {
+        timer_ = env::kNoTimer;
+        event([this](Instant now, raft::QuorumOutput& out) { quorum_->on_tick(now, out); });
+    });
+}
+
+void QuorumDriverImpl::fail(Status cause) {
+    if (stopped_) return;
+    stopped_ = true;
+    log_error(kLog, "the metadata log cannot go on: {}", cause.to_string());
+    env_.timers.cancel(timer_);
+    env_.timers.cancel(clean_timer_);
+    // From the event loop: the failure may have been found inside a listener's own call.
+    env_.timers.post([this, alive = alive_, cause = std::move(cause)] {
+        if (!*alive) return;
+        for (QuorumListener* listener : listeners_) listener->on_fatal(cause);
+    });
+}
+
+raft::ProposeResult QuorumDriverImpl::propose(LeaderEpoch epoch, std::vector<Buffer> records) {
+    raft::ProposeResult result{raft::ProposeError::NotLeader, kNoOffset};
+    event([&](Instant now, raft::QuorumOutput& out) {
+        result = quorum_->on_propose(now, epoch, std::move(records), out);
+    });
+    return result;
+}
+
+void QuorumDriverImpl::resign(LeaderEpoch epoch) {
+    event([&](Instant now, raft::QuorumOutput& out) { quorum_->on_resign(now, epoch, out); });
+}
+
+void QuorumDriverImpl::shutdown(MoveFunction<void(Status)> done) {
+    event([this](Instant now, raft::QuorumOutput& out) { quorum_->on_shutdown(now, out); });
+    stopped_ = true;
+    env_.timers.cancel(timer_);
+    env_.timers.cancel(clean_timer_);
+    done(log_->close(env_.clock.wall()));
+}
+
+QuorumStatus QuorumDriverImpl::status() const {
+    QuorumStatus status;
+    status.voter_set = started_ ? quorum_->voters()
+                                : start_.snapshot_voters.value_or(start_.static_voters);
+    status.kraft_version = started_ ? quorum_->kraft_version()
+                                    : start_.snapshot_kraft_version.value_or(int16_t{0});
+    if (!started_) {
+        for (const raft::ReplicatedBatch& batch : start_.log_control_batches) {
+            for (const raft::ControlRecord& record : batch.control_records) {
+                if (const auto* change = std::get_if<raft::KRaftVersionChange>(&record)) {
+                    status.kraft_version = change->kraft_version;
+                } else if (const auto* voters = std::get_if<raft::VotersChange>(&record)) {
+                    status.voter_set = voters->voters;
+                }
+            }
+        }
+        return status;
+    }
+    status.role = quorum_->role();
+    status.leader_id = quorum_->leader_id();
+    status.epoch = quorum_->epoch();
+    status.high_watermark = quorum_->high_watermark().value_or(kNoOffset);
+    status.log_end_offset = stopped_ ? quorum_->next_offset() : log_->log_end_offset();
+    const Instant now = env_.clock.now();
+    const WallMs wall = env_.clock.wall();
+    auto wall_of = [&](const std::optional<Instant>& when) {
+        return when.has_value() ? WallMs{wall.value - (now - *when).millis()} : kNoTimestamp;
+    };
+    auto rows = [&](bool voters) {
+        std::vector<QuorumReplica> out;
+        for (const raft::ReplicaProgress& row : quorum_->replicas(voters)) {
+            const bool self = voters && row.key.id == config_.quorum.local.id;
+            out.push_back({row.key, row.log_end_offset, self ? wall : wall_of(row.last_fetch),
+                           self ? wall : wall_of(row.last_caught_up)});
+        }
+        return out;
+    };
+    status.voters = rows(true);
+    status.observers = rows(false);
+    return status;
+}
+
+Offset QuorumDriverImpl::log_start_offset() const { return log_->log_start_offset(); }
+
+}  // namespace millrace::broker
