@@ -13,7 +13,8 @@ namespace millrace::wire {
 
 template <class T, class Each>
 void decode_elements(Reader& reader, std::vector<T>& out, int32_t count, Each each) {
-    // array_count has shown that the frame's bytes justify this many.
+    // array_count has shown that the frame's bytes justify this many. A tag sent twice counts once.
+    out.clear();
     out.resize(static_cast<size_t>(count));
     for (T& element : out) {
         each(element);

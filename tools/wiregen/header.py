@@ -8,7 +8,7 @@ KEYED = {"request": "kApiKey", "response": "kApiKey"}
 
 
 def element_type(field):
-    return field.type if field.is_struct else SCALARS[field.type]
+    return field.struct.cpp_name if field.is_struct else SCALARS[field.type]
 
 
 def is_nullable(field):
@@ -53,19 +53,16 @@ def initializer(field):
     return " = " + number_text(field)
 
 
-def struct_lines(struct, message, pad):
-    lines = [f"{pad}struct {struct.name} {{"]
-    lines += member_lines(struct, message, pad + "    ")
-    lines.append(f"{pad}}};")
-    return lines
+def struct_lines(struct, message):
+    return [f"struct {struct.cpp_name} {{", *member_lines(struct, message), "};", ""]
 
 
 def has_records(struct):
     return any(f.type == "records" for f in struct.fields)
 
 
-def member_lines(struct, message, pad):
-    lines = []
+def member_lines(struct, message):
+    pad, lines = "    ", []
     for field in struct.fields:
         lines.append(f"{pad}{cpp_type(field)} {field.cpp_name}{initializer(field)};"
                      + comment(field, struct, message))
@@ -75,7 +72,7 @@ def member_lines(struct, message, pad):
     lines.append(f"{pad}void encode(Writer& writer, int16_t wire_version) const;")
     lines.append(f"{pad}bool decode(Reader& reader, int16_t wire_version);")
     equal = ";" if has_records(struct) else " = default;"
-    lines.append(f"{pad}bool operator==(const {struct.name}& other) const{equal}")
+    lines.append(f"{pad}bool operator==(const {struct.cpp_name}& other) const{equal}")
     return lines
 
 
@@ -91,8 +88,8 @@ def comment(field, struct, message):
     return "  // " + ", ".join(notes) if notes else ""
 
 
-def constants(message, pad):
-    lines = []
+def constants(message):
+    pad, lines = "    ", []
     if message.key is not None:
         name = KEYED.get(message.kind, "kRecordType")
         lines.append(f"{pad}static constexpr int16_t {name} = {message.key};")
@@ -123,10 +120,12 @@ def header_text(message):
     if uses(message, "Uuid"):
         lines.append('#include "millrace/base/uuid.h"')
     lines += ['#include "millrace/wire/tags.h"', "", "namespace millrace::wire {", "",
-              "class Reader;", "", f"struct {message.name} {{"]
-    lines += constants(message, "    ") + [""]
+              "class Reader;", "class Writer;", ""]
     for struct in message.ordered_structs():
-        lines += struct_lines(struct, message, "    ") + [""]
-    lines += member_lines(message.root, message, "    ")
+        lines += struct_lines(struct, message)
+    lines += [f"struct {message.name} {{", *constants(message), ""]
+    aliases = [f"    using {s.name} = {s.cpp_name};" for s in message.ordered_structs()]
+    lines += [*aliases, ""] if aliases else []
+    lines += member_lines(message.root, message)
     lines += ["};", "", "}  // namespace millrace::wire", ""]
     return "\n".join(lines)

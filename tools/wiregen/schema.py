@@ -49,6 +49,9 @@ def intersect(a, b):
 class Struct:
     def __init__(self, name, versions):
         self.name, self.versions, self.fields = name, versions, []
+        # The C++ name at namespace level; the message gives it its short name as an alias. (Truly
+        # nested structs with default members trip clang's checks of optional and vector.)
+        self.cpp_name = name
 
 
 class Field:
@@ -202,6 +205,8 @@ def add_field(message, stack, indent, field):
 
 
 def resolve(message, where):
+    for struct in message.structs.values():
+        struct.cpp_name = message.name + struct.name
     for struct in [message.root, *message.structs.values()]:
         tags = sorted(f.tag for f in struct.fields if f.tag is not None)
         if tags != list(range(len(tags))):

@@ -39,9 +39,7 @@ class Scope:
         return "false" if field.classic else "true" if field.tag is not None else self.flag
 
     def name(self):
-        if self.struct is self.message.root:
-            return self.struct.name
-        return f"{self.message.name}::{self.struct.name}"
+        return self.struct.cpp_name
 
 
 def bytes_min(message, struct):
@@ -95,7 +93,7 @@ def differs(field):
     if field.type == "uuid":
         return f"!{name}.is_zero()"
     if field.is_struct:
-        return f"!({name} == {field.type}{{}})"
+        return f"!({name} == {element_type(field)}{{}})"
     if field.type == "bool":
         return f"!{name}" if field.default == "true" else name
     return f"{name} != {number_text(field)}"
@@ -290,7 +288,7 @@ def equality_lines(scope, name):
     if scope.message.flexible:
         tests.append("unknown_tags == other.unknown_tags")
     joined = " &&\n           ".join(tests)
-    return [f"bool {name}::operator==(const {scope.struct.name}& other) const {{",
+    return [f"bool {name}::operator==(const {name}& other) const {{",
             f"    return {joined};", "}", ""]
 
 

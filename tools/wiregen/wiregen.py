@@ -58,7 +58,18 @@ def api_rows(messages):
     return "\n".join(lines) + "\n"
 
 
+def check_names(messages):
+    """Structs become namespace-level names: message name and struct name together."""
+    seen = set()
+    for message in messages:
+        for struct in [message.root, *message.structs.values()]:
+            if struct.cpp_name in seen:
+                raise SchemaError(f"two structs would be called {struct.cpp_name}")
+            seen.add(struct.cpp_name)
+
+
 def generate(messages, output, unity_count):
+    check_names(messages)
     folder = os.path.join(output, "millrace", "wire", "gen")
     files = {}
     for message in messages:
