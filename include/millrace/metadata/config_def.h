@@ -126,10 +126,7 @@ std::optional<std::string> normal_config_text(const ConfigKey& key, std::string_
 /// The elements of a LIST value: split at commas, blanks cut, first of duplicates kept.
 std::vector<std::string> split_config_list(std::string_view text);
 
-/// The nearest known names (at most three), nearest first; empty when nothing is near. Near is an
-/// edit distance of at most 2 or 40 % of the longer word.
-std::vector<std::string> nearest_names(std::string_view name,
-                                       const std::vector<std::string>& known);
+/// Keys whose names are near to a misspelt one (base/nearest.h).
 std::vector<std::string> nearest_config_keys(ConfigResource resource, std::string_view name);
 
 }  // namespace millrace::metadata

@@ -185,8 +185,6 @@ TEST(ConfigNames, NearestAreFoundAndFarAreNot) {
               "log.retention.hours");
     EXPECT_EQ(nearest_config_keys(ConfigResource::Topic, "retention.sm").front(), "retention.ms");
     EXPECT_EQ(nearest_config_keys(ConfigResource::Broker, "zookeeper.connect"), Names{});
-    EXPECT_EQ(nearest_names("topik", {"topic", "cluster", "config"}), Names{"topic"});
-    EXPECT_EQ(nearest_names("x", {"topic"}), Names{});
 }
 
 }  // namespace
