@@ -21,6 +21,9 @@ enum class FileStage : uint8_t { Live, Deleted, Cleaned, Swap };
 
 inline constexpr std::string_view kLeaderEpochFile = "leader-epoch-checkpoint";
 inline constexpr std::string_view kPartitionMetadataFile = "partition.metadata";
+/// Ours, ignored by Kafka: the recovery point that a truncation left, while the directory's
+/// checkpoint may still name a higher one (FORMAT.md).
+inline constexpr std::string_view kLoweredPointFile = "recovery-point-lowered";
 inline constexpr std::string_view kTemporarySuffix = ".tmp";
 
 struct SegmentFileName {

@@ -41,10 +41,7 @@ Result<AppendOutcome> Log::State::append_as_leader(AppendInput& input) {
     record::stamp_base_offset(bytes, log_end);
     record::stamp_leader_epoch(bytes, input.leader_epoch);
     MILLRACE_TRY(assign_epoch(input.leader_epoch, log_end));
-    MILLRACE_TRY_ASSIGN(const bool full, active().should_roll(batch.size_bytes(),
-                                                              batch.last_offset(),
-                                                              batch.max_timestamp(), input.now,
-                                                              *config));
+    MILLRACE_TRY_ASSIGN(const bool full, active().should_roll(batch, {}, input.now, *config));
     if (full) MILLRACE_TRY(roll_to(log_end, input.now));
 
     outcome.log_start_offset = log_start;
@@ -124,6 +121,7 @@ Result<FollowerAppendOutcome> Log::State::append_verbatim(ByteView bytes, Leader
     Offset expected = log_end;
     size_t run_start = 0;
     size_t run_end = 0;
+    Segment::Pending run;
     const auto refuse = [&](ErrorCode error, std::string reason) {
         outcome.error = error;
         outcome.reason = std::move(reason);
@@ -143,13 +141,13 @@ Result<FollowerAppendOutcome> Log::State::append_verbatim(ByteView bytes, Leader
                                                           batch.base_offset().value));
             break;
         }
-        MILLRACE_TRY_ASSIGN(const bool full,
-                            active().should_roll(run_end - run_start + batch.size_bytes(),
-                                                 batch.last_offset(), batch.max_timestamp(), now,
-                                                 *config));
+        if (run_start == run_end) run.first_timestamp = batch.max_timestamp();
+        run.bytes = run_end - run_start;
+        MILLRACE_TRY_ASSIGN(const bool full, active().should_roll(batch, run, now, *config));
         if (full) {
             MILLRACE_TRY(write_run(bytes.sub(run_start, run_end - run_start)));
             run_start = run_end;
+            run.first_timestamp = batch.max_timestamp();
             MILLRACE_TRY(roll_to(std::max(log_end, batch.base_offset()), now));
         }
         MILLRACE_TRY(assign_epoch(batch.leader_epoch(), batch.base_offset()));

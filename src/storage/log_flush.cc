@@ -67,8 +67,8 @@ Result<FlushWork> Log::State::plan_flush(bool closing) {
     return work;
 }
 
-void Log::State::flushed(const FlushWork& work) {
-    if (work.generation != generation) return;  // truncated meanwhile: what was synced is gone
+Status Log::State::flushed(const FlushWork& work) {
+    if (work.generation != generation) return {};  // truncated meanwhile: what was synced is gone
     for (const Offset base : work.sealed) {
         const size_t index = segment_index(base);
         if (segments[index]->base() == base && index + 1 < segments.size()) {
@@ -82,6 +82,7 @@ void Log::State::flushed(const FlushWork& work) {
     }
     MILLRACE_ASSERT(work.target <= log_end, "without truncation the log only grows");
     recovery_point = std::max(recovery_point, work.target);
+    return recovery_point >= stale_recovery_point ? forget_lowered_point() : Status{};
 }
 
 void Log::flush_async(MoveFunction<void(Status)> done) {
@@ -93,9 +94,8 @@ void Log::flush_async(MoveFunction<void(Status)> done) {
     auto finish = [work, token = s.share_token(), done = std::move(done)](Status status) mutable {
         State* state = *token;
         if (state == nullptr) return done({Errc::Cancelled, "the log is closed"});
-        if (!status.ok()) return done(state->fail(std::move(status)));
-        state->flushed(*work);
-        done({});
+        if (status.ok()) status = state->flushed(*work);
+        done(status.ok() ? std::move(status) : state->fail(std::move(status)));
     };
     if (work->open_files.empty() && work->paths.empty() && work->directories.empty()) {
         return finish({});
@@ -119,11 +119,9 @@ void Log::State::flush_in_background() {
                     [work, outcome, shared = share_token()] {
                         State* state = *shared;
                         if (state == nullptr) return;
-                        if (!outcome->ok()) {
-                            state->keeper->on_failure(state->fail(*outcome));
-                            return;
-                        }
-                        state->flushed(*work);
+                        Status status = outcome->ok() ? state->flushed(*work) : *outcome;
+                        if (status.ok()) return;
+                        state->keeper->on_failure(state->fail(std::move(status)));
                     });
 }
 
@@ -131,10 +129,9 @@ Status Log::flush_blocking() {
     State& s = *state_;
     if (s.failed) return s.dead();
     Result<FlushWork> work = s.plan_flush(false);
-    const Status synced = work.ok() ? work->run() : work.status();
-    if (!synced.ok()) return s.fail(synced);
-    s.flushed(*work);
-    return {};
+    Status status = work.ok() ? work->run() : work.status();
+    if (status.ok()) status = s.flushed(*work);
+    return status.ok() ? status : s.fail(std::move(status));
 }
 
 bool Log::flush_due(WallMs now) {
@@ -163,8 +160,7 @@ Status Log::close(WallMs now) {
             active.synced = false;
             MILLRACE_TRY_ASSIGN(const FlushWork work, s.plan_flush(true));
             MILLRACE_TRY(work.run());
-            s.flushed(work);
-            return {};
+            return s.flushed(work);
         };
         if (const Status status = flush_all(); !status.ok()) return s.fail(status);
     }

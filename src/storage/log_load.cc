@@ -29,7 +29,7 @@ class LogLoader {
         MILLRACE_TRY(read_metadata());
         MILLRACE_TRY(open_segments());
         MILLRACE_TRY(load_epochs());
-        s.recovery_point = input_.recovery_point;
+        MILLRACE_TRY(read_recovery_point());
         MILLRACE_TRY(repair_indexes());
         MILLRACE_TRY(input_.clean ? find_end() : recover());
         MILLRACE_TRY(settle_start());
@@ -55,6 +55,7 @@ class LogLoader {
     Status open_segments();
     Status load_epochs();
     Status rebuild_epochs();
+    Status read_recovery_point();
     Status repair_indexes();
     Status repair(Segment& segment);
     Status find_end();
@@ -228,6 +229,25 @@ Status LogLoader::rebuild_epochs() {
         }
     }
     return s.write_epochs();
+}
+
+Status LogLoader::read_recovery_point() {
+    Log::State& s = *state_;
+    s.recovery_point = std::max(input_.recovery_point, Offset(0));
+    MILLRACE_TRY_ASSIGN(const auto text,
+                        read_small_file(files_, join_path(input_.directory, kLoweredPointFile)));
+    if (!text) return {};
+    s.stale_recovery_point = s.recovery_point;
+    if (input_.clean) return s.forget_lowered_point();  // a clean stop wrote the checkpoints
+    std::string_view rest = *text;
+    std::string_view line;
+    int64_t version = 0;
+    int64_t point = 0;
+    const bool good = next_line(rest, line) && parse_number(line, version) && version == 0 &&
+                      next_line(rest, line) && parse_number(line, point) && point >= 0;
+    // Synced before it was used: if it cannot be read, nothing of the log is taken for synced.
+    s.recovery_point = good ? std::min(s.recovery_point, Offset(point)) : Offset(0);
+    return {};
 }
 
 Status LogLoader::repair_indexes() {

@@ -83,6 +83,9 @@ struct Log::State {
     uint32_t dirty_serial = 0;
     uint32_t generation = 0;       // rises with every truncation: flushes under way then say nothing
     WallMs last_flush;
+    /// The recovery point that the directory's checkpoint may still name after a truncation below
+    /// it; -1: none. While set, the file kLoweredPointFile holds the lower one.
+    Offset stale_recovery_point{-1};
     std::shared_ptr<State*> token;  // what a flush under way holds; emptied by the destructor
 
     Segment& active() { return *segments.back(); }
@@ -132,6 +135,9 @@ struct Log::State {
     // log_truncate.cc
     Result<bool> truncate(Offset offset, WallMs now);
     Status truncate_fully(Offset offset, WallMs now);
+    /// Before bytes below the recovery point go: makes the lower point durable.
+    Status lower_recovery_point(Offset offset);
+    Status forget_lowered_point();
     Status delete_segments(size_t from, size_t count);
     Status remove_snapshots_if(MoveFunction<bool(Offset)> condition);
     enum class LaterSnapshots { Keep, Remove };
@@ -142,7 +148,7 @@ struct Log::State {
 
     // log_flush.cc
     Result<FlushWork> plan_flush(bool closing);
-    void flushed(const FlushWork& work);
+    Status flushed(const FlushWork& work);
     void mark_dirty() { ++dirty_serial; }
     void flush_in_background();
     std::shared_ptr<State*> share_token();

@@ -28,6 +28,7 @@ Result<bool> Log::State::truncate(Offset offset, WallMs now) {
         MILLRACE_TRY(truncate_fully(offset, now));
         return true;
     }
+    MILLRACE_TRY(lower_recovery_point(offset));
     ++generation;
     forget_positions();
     const size_t keep = segment_index(offset) + 1;
@@ -51,6 +52,7 @@ Result<bool> Log::State::truncate(Offset offset, WallMs now) {
 Status Log::State::truncate_fully(Offset offset, WallMs now) {
     log_info(kChannel, "{}: dropping everything, starting at {}", partition.to_string(),
              offset.value);
+    MILLRACE_TRY(lower_recovery_point(Offset(0)));
     ++generation;
     forget_positions();
     MILLRACE_TRY(delete_segments(0, segments.size()));
@@ -66,6 +68,22 @@ Status Log::State::truncate_fully(Offset offset, WallMs now) {
     epochs.clear();
     MILLRACE_TRY(write_epochs());
     return home.files->sync_directory(home.directory);
+}
+
+Status Log::State::lower_recovery_point(Offset offset) {
+    if (offset >= recovery_point) return {};
+    const std::string text = fmt::format("0\n{}\n", offset.value);
+    MILLRACE_TRY(replace_file(*home.files, home.directory, kLoweredPointFile, ByteView(text),
+                              Durability::Synced));
+    stale_recovery_point = std::max(stale_recovery_point, recovery_point);
+    return {};
+}
+
+Status Log::State::forget_lowered_point() {
+    if (stale_recovery_point < Offset(0)) return {};
+    stale_recovery_point = kNoOffset;
+    const Status removed = home.files->remove(join_path(home.directory, kLoweredPointFile));
+    return removed.errc() == Errc::NotFound ? Status{} : removed;
 }
 
 Status Log::State::delete_segments(size_t from, size_t count) {

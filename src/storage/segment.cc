@@ -71,24 +71,27 @@ Result<std::vector<std::string>> Segment::rename_deleted() {
     return paths;
 }
 
-Result<bool> Segment::should_roll(uint64_t bytes, Offset last_offset, WallMs max_timestamp,
+Result<bool> Segment::should_roll(const record::BatchView& batch, const Pending& pending,
                                   WallMs now, const LogConfig& config) {
-    const auto limit = static_cast<uint64_t>(config.segment_bytes);
-    if (size_bytes_ + bytes > limit) return true;
+    const uint64_t size = size_bytes_ + pending.bytes;
+    if (size + batch.size_bytes() > static_cast<uint64_t>(config.segment_bytes)) return true;
     if (offsets_.full(config.segment_index_bytes) || times_.full(config.segment_index_bytes)) {
         return true;
     }
-    const int64_t relative = last_offset - base_;
+    const int64_t relative = batch.last_offset() - base_;
     if (relative < 0 || relative > std::numeric_limits<int32_t>::max()) return true;
-    if (size_bytes_ == 0) return false;
+    if (size == 0) return false;
     int64_t age_max = config.segment_ms;
     if (config.cleanup_compact && config.max_compaction_lag_ms > 0) {
         age_max = std::min(age_max, config.max_compaction_lag_ms);
     }
     // Age counts in record time, so that old data does not roll on every append.
-    MILLRACE_TRY_ASSIGN(const WallMs first, first_batch_timestamp());
-    const int64_t waited =
-        first.value >= 0 ? max_timestamp.value - first.value : now.value - created_.value;
+    WallMs first = pending.first_timestamp;
+    if (size_bytes_ > 0) {
+        MILLRACE_TRY_ASSIGN(first, first_batch_timestamp());
+    }
+    const int64_t waited = first.value >= 0 ? batch.max_timestamp().value - first.value
+                                            : now.value - created_.value;
     return waited > age_max - jitter_ms_;
 }
 

@@ -51,7 +51,13 @@ class Segment {
     Result<std::vector<std::string>> rename_deleted();
 
     // --- append
-    Result<bool> should_roll(uint64_t bytes, Offset last_offset, WallMs max_timestamp, WallMs now,
+    /// Whether `batch` must go to a new segment, when `pending_bytes` of accepted batches are still
+    /// to be written before it (the first of them at `pending_first`).
+    struct Pending {
+        uint64_t bytes = 0;
+        WallMs first_timestamp = kNoTimestamp;
+    };
+    Result<bool> should_roll(const record::BatchView& batch, const Pending& pending, WallMs now,
                              const LogConfig& config);
     /// One write at the end. REQUIRES: whole batches; note_batch for each afterwards.
     Status write(ByteView batches);
