@@ -46,6 +46,13 @@ Delimited delimit(ByteView bytes, size_t& batch_bytes, std::string& what) {
     return bytes.size < batch_bytes ? Delimited::None : Delimited::Whole;
 }
 
+// Old versions look at the codec before anything else; an unknown one has no mapped error.
+ErrorCode check_early_codec(int id) {
+    const std::optional<CompressionType> codec = compression_from_id(id);
+    if (!codec.has_value()) return ErrorCode::UnknownServerError;
+    return codec == CompressionType::Zstd ? ErrorCode::UnsupportedCompressionType
+                                          : ErrorCode::None;
+}
 }  // namespace
 
 struct ValidateScratch::State {
@@ -82,11 +89,9 @@ ProduceShape check_produce_shape(ByteView records, int16_t produce_version) {
         shape.producer_epoch = batch.producer_epoch();
     }
     shape.batch_bytes = batch_bytes;
-    const bool zstd =
-        (attributes & kCompressionMask) == static_cast<int16_t>(CompressionType::Zstd);
-    if (zstd && produce_version < kZstdSinceVersion) {
-        shape.error = ErrorCode::UnsupportedCompressionType;
-        return shape;
+    if (produce_version < kZstdSinceVersion) {
+        shape.error = check_early_codec(attributes & kCompressionMask);
+        if (shape.error != ErrorCode::None) return shape;
     }
     size_t second_bytes = 0;
     switch (delimit(records.from(batch_bytes), second_bytes, what)) {
@@ -131,6 +136,7 @@ class Validation {
     std::string describe(const SkimmedRecord& record, int64_t timestamp) const;
     void add_error(int32_t index, bool is_timestamp, std::string message);
     ErrorCode report_record_errors();
+    ErrorCode check_rebuildable() const;
     ErrorCode rebuild();
     ErrorCode rebuild_records();
     void finish_in_place();
@@ -349,9 +355,22 @@ ErrorCode Validation::rebuild_records() {
     return ErrorCode::None;
 }
 
+// MemoryRecordsBuilder refuses such batches with exceptions that nobody maps; kept as sent they
+// would be accepted.
+ErrorCode Validation::check_rebuildable() const {
+    const BatchView source = batch();
+    const bool has_producer = source.producer_id() != kNoProducerId;
+    const bool half_producer = has_producer && (source.producer_epoch() == kNoProducerEpoch ||
+                                                source.base_sequence() < 0);
+    const bool transaction_of_nobody = source.is_transactional() && !has_producer;
+    const bool fine = min_timestamp_ >= kNoTimestamp.value && !half_producer &&
+                      !transaction_of_nobody;
+    return fine ? ErrorCode::None : ErrorCode::UnknownServerError;
+}
+
 ErrorCode Validation::rebuild() {
-    // MemoryRecordsBuilder refuses such timestamps with an exception nobody maps.
-    if (min_timestamp_ < kNoTimestamp.value) return ErrorCode::UnknownServerError;
+    const ErrorCode unfit = check_rebuildable();
+    if (unfit != ErrorCode::None) return unfit;
     const BatchView source = batch();
     BatchOptions options;
     options.compression = target_;

@@ -28,7 +28,7 @@ inline constexpr size_t kRebuiltRecordBytesMax = size_t{128} << 20;
 
 /// What the first bytes of a partition's records say, before any partition is looked up.
 struct ProduceShape {
-    ErrorCode error{};  // of this partition: 0, 87 (none, old magic, second batch), 76, or 2
+    ErrorCode error{};  // 0, 87 (none, old magic, second batch), 76, 2, or -1
     /// The first batch cannot even be delimited: Kafka fails the whole request, every partition
     /// with CORRUPT_MESSAGE and this text.
     std::optional<std::string> request_error;

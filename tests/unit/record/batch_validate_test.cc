@@ -67,6 +67,11 @@ TEST(ProduceShape, OneBatchIsWanted) {
         {"zstd in version 6", std::string(zstd.text()), 6, ErrorCode::UnsupportedCompressionType,
          false},
         {"zstd in version 7", std::string(zstd.text()), 7, ErrorCode::None, false},
+        {"codec 6 in version 6",
+         joined({with_field(one, kAttributesAt, int16_t{6})}), 6, ErrorCode::UnknownServerError,
+         false},
+        {"codec 6 in version 7", joined({with_field(one, kAttributesAt, int16_t{6})}), 7,
+         ErrorCode::None, false},
         {"two batches", text + text, 13, ErrorCode::InvalidRecord, false},
         {"11 stray bytes", text + text.substr(0, 11), 13, ErrorCode::None, false},
         {"a second one cut off", text + text.substr(0, text.size() - 1), 13, ErrorCode::None,
@@ -557,15 +562,23 @@ TEST(ValidateRebuild, ResultIsHeldToTheSizeLimit) {
     }
 }
 
-TEST(ValidateRebuild, NegativeTimestampIsAnUnknownErrorOnlyThere) {
+TEST(ValidateRebuild, WhatKafkasBuilderRefusesIsAnUnknownErrorOnlyThere) {
     ProduceRules rules;
     rules.target = CompressionType::Lz4;
     BatchBuilder builder;
     builder.start({});
     builder.append({.timestamp = WallMs{-5}, .value = ByteView("v")});
-    const Buffer batch = builder.finish();
-    EXPECT_EQ(error_of(Buffer::copy_of(batch.view()), rules), ErrorCode::UnknownServerError);
-    EXPECT_EQ(error_of(batch), ErrorCode::None);
+    BatchOptions producer;
+    producer.producer_id = ProducerId(3);
+    producer.base_sequence = 0;  // but no epoch
+    const Buffer plain = sample_batch(1);
+    const Buffer rows[] = {builder.finish(), sample_batch(1, producer),
+                           with_field(plain, kProducerIdAt, int64_t{-2}),
+                           with_field(plain, kAttributesAt, kTransactionalBit)};
+    for (const Buffer& batch : rows) {
+        EXPECT_EQ(error_of(Buffer::copy_of(batch.view()), rules), ErrorCode::UnknownServerError);
+        EXPECT_EQ(error_of(Buffer::copy_of(batch.view())), ErrorCode::None);
+    }
 }
 
 // ---- trusting headers
