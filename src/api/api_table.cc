@@ -7,7 +7,29 @@
 
 namespace millrace::api {
 
+void serve_alter_configs(ServeCall&&);
 void serve_api_versions(ServeCall&&);
+void serve_create_partitions(ServeCall&&);
+void serve_create_topics(ServeCall&&);
+void serve_delete_records(ServeCall&&);
+void serve_delete_topics(ServeCall&&);
+void serve_describe_cluster(ServeCall&&);
+void serve_describe_configs(ServeCall&&);
+void serve_describe_log_dirs(ServeCall&&);
+void serve_describe_producers(ServeCall&&);
+void serve_describe_quorum(ServeCall&&);
+void serve_describe_topic_partitions(ServeCall&&);
+void serve_elect_leaders(ServeCall&&);
+void serve_fetch(ServeCall&&);
+void serve_incremental_alter_configs(ServeCall&&);
+void serve_init_producer_id(ServeCall&&);
+void serve_list_config_resources(ServeCall&&);
+void serve_list_offsets(ServeCall&&);
+void serve_metadata(ServeCall&&);
+void serve_offset_for_leader_epoch(ServeCall&&);
+void serve_produce(ServeCall&&);
+void serve_unregister_broker(ServeCall&&);
+void serve_update_features(ServeCall&&);
 
 namespace {
 
@@ -17,7 +39,29 @@ constexpr uint8_t kBroker = static_cast<uint8_t>(ListenerKind::Broker);
 constexpr uint8_t kBoth = kBroker | static_cast<uint8_t>(ListenerKind::Controller);
 
 constexpr ApiRow kRows[] = {
+    {ApiKey::Produce, kBroker, serve_produce},
+    {ApiKey::Fetch, kBroker, serve_fetch},
+    {ApiKey::ListOffsets, kBroker, serve_list_offsets},
+    {ApiKey::Metadata, kBroker, serve_metadata},
     {ApiKey::ApiVersions, kBoth, serve_api_versions},
+    {ApiKey::CreateTopics, kBoth, serve_create_topics},
+    {ApiKey::DeleteTopics, kBoth, serve_delete_topics},
+    {ApiKey::DeleteRecords, kBroker, serve_delete_records},
+    {ApiKey::InitProducerId, kBroker, serve_init_producer_id},
+    {ApiKey::OffsetForLeaderEpoch, kBroker, serve_offset_for_leader_epoch},
+    {ApiKey::DescribeConfigs, kBoth, serve_describe_configs},
+    {ApiKey::AlterConfigs, kBoth, serve_alter_configs},
+    {ApiKey::DescribeLogDirs, kBroker, serve_describe_log_dirs},
+    {ApiKey::CreatePartitions, kBoth, serve_create_partitions},
+    {ApiKey::ElectLeaders, kBoth, serve_elect_leaders},
+    {ApiKey::IncrementalAlterConfigs, kBoth, serve_incremental_alter_configs},
+    {ApiKey::DescribeQuorum, kBoth, serve_describe_quorum},
+    {ApiKey::UpdateFeatures, kBoth, serve_update_features},
+    {ApiKey::DescribeCluster, kBoth, serve_describe_cluster},
+    {ApiKey::DescribeProducers, kBroker, serve_describe_producers},
+    {ApiKey::UnregisterBroker, kBoth, serve_unregister_broker},
+    {ApiKey::ListConfigResources, kBroker, serve_list_config_resources},
+    {ApiKey::DescribeTopicPartitions, kBroker, serve_describe_topic_partitions},
 };
 
 constexpr bool keys_ascend() {

@@ -6,6 +6,7 @@
 // Version notes: v8 record errors (KIP-467), v10 leader hints (KIP-951), v13 topic ids.
 // Not done: transactional batches (answered as if the coordinator were not available).
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -234,15 +235,15 @@ void merge_repeated(Request& request) {
         }
         auto& parts = topics[i].partition_data;
         if (parts.size() < 2) continue;
-        std::stable_sort(parts.begin(), parts.end(),
-                         [](const auto& a, const auto& b) { return a.index < b.index; });
-        for (size_t k = 1; k < parts.size();) {
-            if (parts[k - 1].index == parts[k].index) {
-                parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(k - 1));
-            } else {
-                ++k;
-            }
+        std::map<int32_t, size_t> last;
+        for (size_t k = 0; k < parts.size(); ++k) last[parts[k].index] = k;
+        if (last.size() == parts.size()) continue;
+        std::vector<Request::PartitionProduceData> kept;
+        kept.reserve(last.size());
+        for (size_t k = 0; k < parts.size(); ++k) {
+            if (last.at(parts[k].index) == k) kept.push_back(std::move(parts[k]));
         }
+        parts = std::move(kept);
     }
 }
 
