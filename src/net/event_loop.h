@@ -84,12 +84,12 @@ class EventLoop final : public env::Clock, public env::Timers {
 
     ShardId shard_;
     Duration spin_;
+    Mailbox mailbox_;  // before mail_signal_, which watches it
     boost::asio::io_context context_;
     boost::asio::steady_timer tick_;
     boost::asio::posix::stream_descriptor mail_signal_;
     int socket_set_;  // epoll
     boost::asio::posix::stream_descriptor socket_signal_;  // owns socket_set_
-    Mailbox mailbox_;
     TimerHeap timers_;
     Instant tick_at_ = Instant::never();
     std::vector<MoveFunction<void()>> tasks_;
