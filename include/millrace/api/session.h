@@ -61,6 +61,8 @@ class SessionHost {
     SessionHost& operator=(const SessionHost&) = delete;
 
     broker::Shard* shard() const { return shard_; }
+    /// Ports are bound before the shard exists (Kafka learns port 0 early). Before any accept.
+    void attach(broker::Shard* shard) { shard_ = shard; }
     const Options& options() const { return options_; }
     BufferPool& pool() { return pool_; }
 
