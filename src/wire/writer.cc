@@ -14,7 +14,7 @@ Writer Writer::measuring() {
 
 void Writer::grow(size_t size) {
     if (measuring_) {
-        MILLRACE_ASSERT(size <= sizeof measure_room_, "only primitives are measured through room()");
+        MILLRACE_ASSERT(size <= sizeof measure_room_, "only primitives are measured by room()");
         done_bytes_ += static_cast<size_t>(cursor_ - start_);
         start_ = cursor_ = measure_room_;
         end_ = start_ + sizeof measure_room_;
@@ -143,11 +143,8 @@ void Writer::nullable_string(const std::optional<std::string>& text, bool flexib
 
 void Writer::bytes(const Buffer& data, bool flexible) {
     length(data.size(), flexible, true);
-    if (data.size() <= kCopyBytesMax) {
-        raw(data);
-    } else {
-        reference(BufferChain(data));
-    }
+    if (data.size() <= kCopyBytesMax) return raw(data);
+    reference(BufferChain(data));
 }
 
 void Writer::nullable_bytes(const std::optional<Buffer>& data, bool flexible) {
@@ -158,6 +155,11 @@ void Writer::nullable_bytes(const std::optional<Buffer>& data, bool flexible) {
 void Writer::reference(const BufferChain& data) {
     if (measuring_) {
         done_bytes_ += data.size();
+        return;
+    }
+    if (data.size() <= kCopyBytesMax && data.pieces().size() == 1 && !data.pieces()[0].is_file()) {
+        // A tiny batch costs less copied than as one more piece to write.
+        raw(data.pieces()[0].memory);
         return;
     }
     seal();

@@ -3,7 +3,7 @@
 //   wire_roundtrip check IN            decodes, encodes again and compares every entry
 //   wire_roundtrip emit SEED COUNT OUT default, all-null and random instances of every message
 //
-// `check` prints "GOOD ALL" (message versions) on standard output and what is wrong on standard error.
+// `check` prints "GOOD ALL" (message versions) on standard output, what is wrong on standard error.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -127,7 +127,8 @@ int main(int argc, char** argv) {
     const std::string verb = argc > 1 ? argv[1] : "";
     if (verb == "check" && argc == 3) return millrace::wire::check(argv[2]);
     if (verb == "emit" && argc == 5) {
-        return millrace::wire::emit(std::strtoull(argv[2], nullptr, 10), std::atoi(argv[3]), argv[4]);
+        const uint64_t seed = std::strtoull(argv[2], nullptr, 10);
+        return millrace::wire::emit(seed, std::atoi(argv[3]), argv[4]);
     }
     std::fprintf(stderr, "usage: wire_roundtrip check IN | emit SEED COUNT OUT\n");
     return 2;

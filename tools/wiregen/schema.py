@@ -8,7 +8,8 @@
 #       topics []FetchTopic 0+
 #           topic string 0-12 ignorable
 #
-# A field is: name type versions [null VERSIONS] [tag N] [default VALUE] [ignorable] [key] [classic].
+# A field is: name type versions [null VERSIONS] [tag N] [default VALUE], then any of: ignorable,
+# key (of a keyed collection), classic (never in compact form).
 import os
 import re
 

@@ -1,8 +1,8 @@
 # tools/wiregen/source.py: the C++ encoder and decoder of one message.
 #
-# The rules are those of Kafka's MessageDataGenerator: a field outside its versions keeps its default,
-# encoding a value there is an error unless the field is ignorable, tagged fields are written only
-# when they differ from their default, and unknown tags are written back in order.
+# The rules are those of Kafka's MessageDataGenerator: a field outside its versions keeps its
+# default, encoding a value there is an error unless the field is ignorable, tagged fields are
+# written only when they differ from their default, and unknown tags are written back in order.
 from header import element_type, has_records, is_nullable, null_default, number_text
 from schema import NUMBERS, intersect
 

@@ -1,8 +1,8 @@
-// include/millrace/wire/api_key.h: the APIs of the protocol, their versions and where they are served.
+// include/millrace/wire/api_key.h: the APIs, their versions and where they are served.
 //
-// Facts of Kafka 4.3.1's message layouts; the rows come from src/wire/schema through wiregen, so the
-// table and the codecs cannot disagree. What is *advertised* may differ and is the session's matter
-// (Produce from 0: KAFKA-18659).
+// Facts of Kafka 4.3.1's message layouts; the rows come from src/wire/schema through wiregen, so
+// the table and the codecs cannot disagree. What is *advertised* may differ and is the session's
+// matter (Produce from 0: KAFKA-18659).
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,8 @@
 // include/millrace/wire/headers.h: request and response headers in the version their API wants.
 //
-// RequestHeader and ResponseHeader are generated messages; these functions know which header version
-// goes with which API version, which no schema says. The client id has an i16 length even in the
-// flexible header v2.
+// RequestHeader and ResponseHeader are generated messages; these functions know which header
+// version goes with which API version, which no schema says. The client id has an i16 length even in
+// the flexible header v2.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ struct RequestHead {
     std::string client_id;
 };
 
-/// Leaves the Reader at the first byte of the body. For UnsupportedVersion the head is filled as far
-/// as header v1 reaches, for an ApiVersions answer in v0 format; other APIs close the connection.
+/// Leaves the Reader at the first byte of the body. For UnsupportedVersion the head is filled as
+/// far as header v1 reaches, for an ApiVersions answer in v0 format; others close the connection.
 HeaderError decode_request_head(Reader& reader, RequestHead& head);
 
 void encode_request_head(Writer& writer, const RequestHead& head);

@@ -18,7 +18,7 @@ inline constexpr size_t kDecodeBytesBase = 64 * 1024;
 inline constexpr size_t kDecodeBytesPerFrameByte = 32;
 inline constexpr size_t kDecodeBytesMax = size_t{1} << 30;
 
-/// `bytes` fields up to this size are copied into the response, larger ones are sent by reference.
+/// Byte runs up to this size are copied into the response, larger ones are sent by reference.
 inline constexpr size_t kCopyBytesMax = 1024;
 inline constexpr size_t kWriterChunkFirstBytes = 512;
 inline constexpr size_t kWriterChunkMaxBytes = 64 * 1024;

@@ -1,10 +1,10 @@
 // include/millrace/wire/reader.h: decodes Kafka's primitives from a frame; latches the first error.
 //
-// What: a cursor over one frame or record value, with every primitive of the protocol in its classic
-// and its compact ("flexible", KIP-482) form. Owner: the decoding function's stack.
+// What: a cursor over one frame or record value, with every primitive of the protocol in its
+// classic and its compact ("flexible", KIP-482) form. Owner: the decoding function's stack.
 // Promises: never throws and never reads outside the frame. After the first bad byte every read
-// yields zero or empty and ok() stays false, so generated decoders check once at the end. Nothing is
-// allocated that the bytes of the frame do not justify (wire/limits.h).
+// yields zero or empty and ok() stays false, so generated decoders check once at the end. Nothing
+// is allocated that the bytes of the frame do not justify (wire/limits.h).
 // Requires: nothing of the bytes. Given a Buffer, bytes and records become slices that share its
 // memory; given a ByteView they are copied. Message layouts do not nest themselves, so depth is
 // bounded by the schema and needs no counter.
@@ -76,7 +76,7 @@ class Reader {
     void skip(size_t size);
 
     /// Count of an array, -1 for null. `element_bytes_min` is the smallest encoding of one element
-    /// and `element_memory` its size once decoded: both bound the count before anything is reserved.
+    /// and `element_memory` its size once decoded: both bound the count before any reserve.
     int32_t array_count(bool flexible, size_t element_bytes_min, size_t element_memory);
     /// The presence byte of a nullable struct; inside a tagged field Kafka writes a varint instead.
     bool struct_present() { return i8() >= 0; }

@@ -1,10 +1,11 @@
 // include/millrace/wire/writer.h: encodes Kafka's primitives into a chain of memory and references.
 //
 // What: appends primitives to chunks that grow, and records by reference. Owner: the encoding
-// function's stack. A small response costs one chunk; records (memory or file slices) are never
-// copied. Promises: finish() yields exactly the bytes written, in order. What cannot be encoded (a
-// string too long, a field this version lacks: Kafka's UnsupportedVersionException) latches an error
-// and the result must not be sent. Requires: the caller looks at ok() before using the chain.
+// function's stack. Promises: finish() yields exactly the bytes written, in order. A small response
+// costs one chunk; records (memory or file slices) are not copied, except tiny ones
+// (kCopyBytesMax). What cannot be encoded (a string too long, a field this version lacks: Kafka's
+// UnsupportedVersionException) latches an error and the result must not be sent.
+// Requires: the caller looks at ok() before using the chain.
 #pragma once
 
 #include <cstddef>
@@ -47,7 +48,7 @@ class Writer {
     BufferChain finish();
     /// Like finish, as one Buffer. REQUIRES: no file slices were appended.
     Buffer finish_flat();
-    /// Leaves room for the i32 size that frames bytes on a connection. REQUIRES: nothing is written.
+    /// Leaves room for the i32 size that frames bytes on a connection. REQUIRES: no bytes yet.
     void begin_frame();
     /// Like finish, with that size filled in. REQUIRES: begin_frame.
     BufferChain finish_frame();

@@ -27,6 +27,7 @@ public final class WireDriver {
     static final byte DEFAULT = 'd';
     static final byte ALL_NULL = 'n';
     static final byte RANDOM = 'r';
+    static final String GENERATED = ".*/(common/message|common/metadata|generated)/\\w+\\.class";
     static final List<String> JARS = List.of("kafka-clients", "kafka-metadata", "kafka-raft",
         "kafka-group-coordinator", "kafka-transaction-coordinator", "kafka-share-coordinator");
     // Kept as a JSON file, never on the wire.
@@ -54,18 +55,30 @@ public final class WireDriver {
                 for (JarEntry entry : Collections.list(entries.entries())) {
                     String path = entry.getName();
                     if (!path.endsWith(".class") || path.contains("$")) continue;
-                    if (!path.matches(".*/(common/message|common/metadata|generated)/\\w+\\.class")) continue;
+                    if (!path.matches(GENERATED)) continue;
                     Class<?> c = Class.forName(path.replace(".class", "").replace('/', '.'));
                     if (!ApiMessage.class.isAssignableFrom(c) || c.isInterface()) continue;
-                    Message message = (Message) c.getConstructor().newInstance();
-                    if (message.lowestSupportedVersion() > message.highestSupportedVersion()) continue;
                     String name = c.getSimpleName();
-                    if (NOT_WIRE.contains(name)) continue;
+                    if (NOT_WIRE.contains(name) || versions(c).isEmpty()) continue;
                     found.put(name.replaceFirst("(Request|Response|Header)Data$", "$1"), c);
                 }
             }
         }
         return found;
+    }
+
+    static Message fresh(Class<?> c) throws Exception {
+        return (Message) c.getConstructor().newInstance();
+    }
+
+    static List<Short> versions(Class<?> c) throws Exception {
+        Message message = fresh(c);
+        List<Short> all = new ArrayList<>();
+        int highest = message.highestSupportedVersion();
+        for (int v = message.lowestSupportedVersion(); v <= highest; v++) {
+            all.add((short) v);
+        }
+        return all;
     }
 
     static byte[] encode(Message message, short version) {
@@ -76,26 +89,29 @@ public final class WireDriver {
         return buffer.array();
     }
 
-    static void emit(Map<String, Class<?>> messages, long seed, int count, String out) throws Exception {
-        try (DataOutputStream stream = new DataOutputStream(new BufferedOutputStream(new FileOutputStream(out)))) {
+    static void emit(Map<String, Class<?>> messages, long seed, int count, String out)
+            throws Exception {
+        try (FileOutputStream file = new FileOutputStream(out);
+                DataOutputStream stream = new DataOutputStream(new BufferedOutputStream(file))) {
             for (Map.Entry<String, Class<?>> entry : messages.entrySet()) {
-                Message probe = (Message) entry.getValue().getConstructor().newInstance();
-                for (int v = probe.lowestSupportedVersion(); v <= probe.highestSupportedVersion(); v++) {
-                    short version = (short) v;
-                    put(stream, DEFAULT, entry.getKey(), version, (Message) entry.getValue().getConstructor().newInstance());
-                    random = new Random(seed * 1_000_003 + entry.getKey().hashCode() * 31L + v);
+                String name = entry.getKey();
+                Class<?> c = entry.getValue();
+                for (short version : versions(c)) {
+                    put(stream, DEFAULT, name, version, fresh(c));
+                    random = new Random(seed * 1_000_003 + name.hashCode() * 31L + version);
                     allNull = true;
-                    put(stream, ALL_NULL, entry.getKey(), version, (Message) make(entry.getValue(), version));
+                    put(stream, ALL_NULL, name, version, (Message) make(c, version));
                     allNull = false;
                     for (int i = 0; i < count; i++) {
-                        put(stream, RANDOM, entry.getKey(), version, (Message) make(entry.getValue(), version));
+                        put(stream, RANDOM, name, version, (Message) make(c, version));
                     }
                 }
             }
         }
     }
 
-    static void put(DataOutputStream stream, byte kind, String name, short version, Message message) throws IOException {
+    static void put(DataOutputStream stream, byte kind, String name, short version, Message message)
+            throws IOException {
         byte[] bytes = encode(message, version);
         stream.writeByte(kind);
         stream.writeUTF(name);
@@ -106,8 +122,9 @@ public final class WireDriver {
 
     static void check(Map<String, Class<?>> messages, String in, String report) throws Exception {
         Set<String> seen = new TreeSet<>();
-        Set<String> wrong = new TreeSet<>();
-        try (DataInputStream stream = new DataInputStream(new BufferedInputStream(new FileInputStream(in)))) {
+        Map<String, String> wrong = new TreeMap<>();
+        try (FileInputStream file = new FileInputStream(in);
+                DataInputStream stream = new DataInputStream(new BufferedInputStream(file))) {
             int kind;
             while ((kind = stream.read()) >= 0) {
                 String name = stream.readUTF();
@@ -116,35 +133,31 @@ public final class WireDriver {
                 String id = name + " v" + version;
                 seen.add(id);
                 String problem = problemOf(messages.get(name), version, bytes);
-                if (problem != null && wrong.add(id)) System.err.println(id + " kind " + (char) kind + ": " + problem);
+                if (problem != null) wrong.putIfAbsent(id, "kind " + (char) kind + ": " + problem);
             }
-        }
-        for (Map.Entry<String, Class<?>> entry : messages.entrySet()) {
-            Message probe = (Message) entry.getValue().getConstructor().newInstance();
-            for (int v = probe.lowestSupportedVersion(); v <= probe.highestSupportedVersion(); v++) {
-                String id = entry.getKey() + " v" + v;
-                if (!seen.remove(id) && wrong.add(id)) System.err.println(id + ": not in the stream");
-            }
-        }
-        for (String id : seen) {
-            if (wrong.add(id)) System.err.println(id + ": no such message version in Kafka");
         }
         int all = 0;
-        for (Class<?> c : messages.values()) {
-            Message m = (Message) c.getConstructor().newInstance();
-            all += m.highestSupportedVersion() - m.lowestSupportedVersion() + 1;
+        for (Map.Entry<String, Class<?>> entry : messages.entrySet()) {
+            for (short version : versions(entry.getValue())) {
+                String id = entry.getKey() + " v" + version;
+                if (!seen.remove(id)) wrong.putIfAbsent(id, "not in the stream");
+                all++;
+            }
         }
+        for (String id : seen) wrong.putIfAbsent(id, "no such message version in Kafka");
+        wrong.forEach((id, problem) -> System.err.println(id + " " + problem));
         Files.writeString(Path.of(report), (all - wrong.size()) + " " + all + "\n");
     }
 
     static String problemOf(Class<?> c, short version, byte[] bytes) throws Exception {
         if (c == null) return "unknown message";
         try {
-            Message message = (Message) c.getConstructor().newInstance();
+            Message message = fresh(c);
             ByteBuffer buffer = ByteBuffer.wrap(bytes);
             message.read(new ByteBufferAccessor(buffer), version);
             if (buffer.hasRemaining()) return "bytes left after decoding";
-            return Arrays.equals(encode(message, version), bytes) ? null : "encodes to other bytes: " + message;
+            if (Arrays.equals(encode(message, version), bytes)) return null;
+            return "encodes to other bytes: " + message;
         } catch (RuntimeException problem) {
             return problem.toString();
         }
@@ -160,7 +173,7 @@ public final class WireDriver {
                 Field map = TaggedFields.class.getDeclaredField("fields");
                 map.setAccessible(true);
                 for (Object tagged : ((Map<?, ?>) map.get(field.def.type)).values()) {
-                    org.apache.kafka.common.protocol.types.Field f = (org.apache.kafka.common.protocol.types.Field) tagged;
+                    var f = (org.apache.kafka.common.protocol.types.Field) tagged;
                     names.put(squeeze(f.name), f.type);
                 }
                 names.put("_tags", Type.INT8);
@@ -176,7 +189,7 @@ public final class WireDriver {
     }
 
     static Object make(Class<?> c, short version) throws Exception {
-        Object made = c.getConstructor().newInstance();
+        Object made = fresh(c);
         Map<String, Type> present = fieldsAt(c, version);
         for (Field field : c.getDeclaredFields()) {
             if (Modifier.isStatic(field.getModifiers())) continue;
@@ -194,8 +207,9 @@ public final class WireDriver {
             }
         }
         if (present.containsKey("_tags") && random.nextInt(4) == 0) {
-            byte[] data = bytes(random.nextInt(30));
-            ((Message) made).unknownTaggedFields().add(new RawTaggedField(1000 + random.nextInt(500), data));
+            RawTaggedField tag =
+                new RawTaggedField(1000 + random.nextInt(500), bytes(random.nextInt(30)));
+            ((Message) made).unknownTaggedFields().add(tag);
         }
         for (Field field : c.getDeclaredFields()) {
             field.setAccessible(true);
@@ -220,7 +234,7 @@ public final class WireDriver {
         if (known != null) return known;
         boolean can = true;
         try {
-            Message probe = (Message) c.getConstructor().newInstance();
+            Message probe = fresh(c);
             field.setAccessible(true);
             field.set(probe, null);
             encode(probe, version);
@@ -262,8 +276,12 @@ public final class WireDriver {
         if (c == boolean.class) return random.nextBoolean();
         if (c == byte.class || c == Byte.class) return (byte) number();
         if (c == short.class || c == Short.class) return (short) number();
-        if (c == int.class || c == Integer.class) return wire == Type.UINT16 ? (int) number() & 0xffff : (int) number();
-        if (c == long.class || c == Long.class) return wire == Type.UNSIGNED_INT32 ? number() & 0xffffffffL : number();
+        if (c == int.class || c == Integer.class) {
+            return (int) (wire == Type.UINT16 ? number() & 0xffff : number());
+        }
+        if (c == long.class || c == Long.class) {
+            return wire == Type.UNSIGNED_INT32 ? number() & 0xffffffffL : number();
+        }
         if (c == double.class) return number() / 8.0;
         if (c == String.class) return text();
         if (c == Uuid.class) return new Uuid(number(), number());
@@ -281,7 +299,8 @@ public final class WireDriver {
         return make(c, version);
     }
 
-    static Object fill(Collection<Object> out, java.lang.reflect.Type element, Type wire, short version) throws Exception {
+    static Object fill(Collection<Object> out, java.lang.reflect.Type element, Type wire,
+            short version) throws Exception {
         Type inner = wire.arrayElementType().orElse(wire);
         int count = random.nextInt(4);
         for (int i = 0; i < count; i++) out.add(value(element, inner, version));

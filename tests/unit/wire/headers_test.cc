@@ -23,7 +23,8 @@ TEST(Headers, DecodesBothVersions) {
         int16_t version;
         bool flexible;
     };
-    for (const Row& row : {Row{0, 8, false}, Row{0, 9, true}, Row{17, 1, false}, Row{18, 3, true}}) {
+    const Row rows[] = {{0, 8, false}, {0, 9, true}, {17, 1, false}, {18, 3, true}};
+    for (const Row& row : rows) {
         Reader reader(head_bytes(row.key, row.version, row.flexible));
         RequestHead head;
         ASSERT_EQ(decode_request_head(reader, head), HeaderError::None);

@@ -82,12 +82,14 @@ TEST(Messages, CutAtEveryByteAreRefused) {
 }
 
 TEST(Messages, DamagedBytesNeverHarm) {
-    for_random_instances(4, [](const WireMessage& message, int16_t v, const Buffer& whole, Rng& rng) {
+    for_random_instances(4, [](const WireMessage& message, int16_t v, const Buffer& whole,
+                               Rng& rng) {
         if (whole.empty()) return;
         for (int i = 0; i < 4; ++i) {
             Buffer bytes = Buffer::copy_of(whole.view());
             for (uint64_t n = 1 + rng.below(3); n > 0; --n) {
-                bytes.mutable_data()[rng.below(bytes.size())] = static_cast<uint8_t>(rng.below(256));
+                const size_t at = rng.below(bytes.size());
+                bytes.mutable_data()[at] = static_cast<uint8_t>(rng.below(256));
             }
             Reader reader(bytes);
             Writer first;

@@ -51,8 +51,9 @@ class WiregenTest(unittest.TestCase):
             schema.parse("request Foo versions 0+\n", "test")
 
     def test_names(self):
-        for camel, expected in (("TopicId", "topic_id"), ("V3AndBelowTopics", "v3_and_below_topics"),
-                                ("KRaftVersion", "k_raft_version"), ("LogStartOffset", "log_start_offset")):
+        for camel, expected in (("TopicId", "topic_id"), ("KRaftVersion", "k_raft_version"),
+                                ("V3AndBelowTopics", "v3_and_below_topics"),
+                                ("LogStartOffset", "log_start_offset")):
             self.assertEqual(schema.snake(camel), expected)
 
     def test_conditions(self):

@@ -71,7 +71,7 @@ TEST(Writer, SmallResponseIsOnePiece) {
 }
 
 TEST(Writer, RecordsAreReferencedNotCopied) {
-    const Buffer batch = Buffer::copy_of(std::string(100, 'r'));
+    const Buffer batch = Buffer::copy_of(std::string(5000, 'r'));
     BufferChain records(batch);
     records.append(Buffer::copy_of("tail"));
     Writer writer;
@@ -83,9 +83,15 @@ TEST(Writer, RecordsAreReferencedNotCopied) {
     EXPECT_EQ(out.pieces()[0].size(), 6U);
     EXPECT_EQ(out.pieces()[1].memory.data(), batch.data());
     EXPECT_EQ(out.pieces()[3].size(), 2U);
-    EXPECT_EQ(out.size(), 2U + 4 + 104 + 2);
+    EXPECT_EQ(out.size(), 2U + 4 + 5004 + 2);
     // The bytes after the records continue in the chunk that was begun.
     EXPECT_EQ(out.pieces()[3].memory.data(), out.pieces()[0].memory.data() + 6);
+}
+
+TEST(Writer, TinyRecordsAreCopied) {
+    Writer writer;
+    writer.records(BufferChain(Buffer::copy_of("batch")), true);
+    EXPECT_EQ(writer.finish().pieces().size(), 1U);
 }
 
 TEST(Writer, GrowsWithoutLosingBytes) {
@@ -108,7 +114,7 @@ TEST(Writer, TagsNestAndKeepTheirOrder) {
     EXPECT_EQ(next, 1U);
     writer.tagged(4, [](Writer& out) {
         out.i8(1);
-        out.tagged(0, [](Writer& inner) { inner.bytes(Buffer::copy_of(std::string(3, 'y')), true); });
+        out.tagged(0, [](Writer& inner) { inner.bytes(Buffer::copy_of("yyy"), true); });
     });
     next = writer.tags_before(tags, next, UINT64_MAX);
     EXPECT_EQ(next, 2U);
