@@ -134,6 +134,9 @@ def print_report(texts):
     section("source listed in no CMakeLists.txt", "", unlisted)
     section("pure source without its own test file", "", untested)
     section("missing document", "", readmes)
+    section("naked new outside unique_ptr(...)", "",
+            [(0, p) for p, c in codes.items()
+             if re.search(r"(?<![\w:(<])new\s+[A-Za-z_]", re.sub(r"[({<]\s*new\b", "", c))])
     section("FIXME or TODO without a number", "",
             [(0, p) for p, t in texts.items() if re.search(r"FIXME|TODO(?!\(#\d+\))", t)])
 
