@@ -48,7 +48,7 @@ __attribute__((target("sse4.2"))) uint32_t raw_by_sse42(uint32_t crc, const uint
 }
 
 // Below this the set-up of isa-l's folding costs more than the plain loop.
-constexpr size_t kIsalBytesMin = 256;
+constexpr size_t kIsalBytesMin = 384;
 constexpr size_t kIsalBytesMax = size_t{1} << 30;  // its length is an int
 
 uint32_t raw_by_isal(uint32_t crc, const uint8_t* at, size_t size) {

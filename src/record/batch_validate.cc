@@ -130,10 +130,18 @@ class Validation {
     bool may_trust_header() const;
     ErrorCode check_records();
     ErrorCode check_header_timestamps();
-    void visit(int32_t index, const SkimmedRecord& record);
+    SkimEnd walk_records();
+    void check_record(int32_t index, const SkimmedRecord& record, int64_t timestamp);
     bool check_key(int32_t index, const SkimmedRecord& record);
     bool check_timestamp(int32_t index, const SkimmedRecord& record, int64_t timestamp);
-    std::string describe(const SkimmedRecord& record, int64_t timestamp) const;
+    bool timestamp_in_range(int64_t timestamp) const {
+        const int64_t age = wrapping_sub(now_.value, timestamp);
+        return age <= rules_.timestamp_before_max_ms &&
+               wrapping_sub(0, age) <= rules_.timestamp_after_max_ms;
+    }
+    void add_key_error(int32_t index);
+    void add_range_error(int32_t index, const SkimmedRecord& record, int64_t timestamp);
+    void add_type_error(int32_t index, const SkimmedRecord& record, int64_t timestamp);
     void add_error(int32_t index, bool is_timestamp, std::string message);
     ErrorCode report_record_errors();
     ErrorCode check_rebuildable() const;
@@ -240,51 +248,77 @@ void Validation::add_error(int32_t index, bool is_timestamp, std::string message
 
 bool Validation::check_key(int32_t index, const SkimmedRecord& record) {
     if (!rules_.compacted || record.key_size >= 0) return true;
-    add_error(index, false, "Compacted topic cannot accept message without key in topic partition " +
-                                partition_.to_string());
+    add_key_error(index);
     return false;
-}
-
-// DefaultRecord.toString of uncompressed and rebuilt batches, PartialDefaultRecord.toString of
-// compressed ones, whose sizes say -1 for null.
-std::string Validation::describe(const SkimmedRecord& record, int64_t timestamp) const {
-    const bool partial = source_ != CompressionType::None && source_ == target_;
-    const auto size = [partial](int32_t n) { return std::to_string(partial ? n : std::max(n, 0)); };
-    return std::string(partial ? "PartialDefaultRecord" : "DefaultRecord") +
-           "(offset=" + std::to_string(record.offset_delta) +
-           ", timestamp=" + std::to_string(timestamp) + ", key=" + size(record.key_size) +
-           " bytes, value=" + size(record.value_size) + " bytes)";
 }
 
 bool Validation::check_timestamp(int32_t index, const SkimmedRecord& record, int64_t timestamp) {
     const bool create_time = rules_.timestamp_type == TimestampType::CreateTime;
     if (create_time && timestamp != kNoTimestamp.value) {
-        const int64_t age = wrapping_sub(now_.value, timestamp);
-        const int64_t ahead = wrapping_sub(0, age);
-        if (age <= rules_.timestamp_before_max_ms && ahead <= rules_.timestamp_after_max_ms) {
-            return true;
-        }
-        const int64_t low = wrapping_sub(now_.value, rules_.timestamp_before_max_ms);
-        const int64_t high = wrapping_add(now_.value, rules_.timestamp_after_max_ms);
-        add_error(index, true,
-                  "Timestamp " + std::to_string(timestamp) + " of message with offset " +
-                      std::to_string(record.offset_delta) +
-                      " is out of range. The timestamp should be within [" + std::to_string(low) +
-                      ", " + std::to_string(high) + "]");
+        if (timestamp_in_range(timestamp)) return true;
+        add_range_error(index, record, timestamp);
         return false;
     }
     if (!source_log_append_time_) return true;
-    add_error(index, true, "Invalid timestamp type in message " + describe(record, timestamp) +
-                               ". Producer should not set timestamp type to LogAppendTime.");
+    add_type_error(index, record, timestamp);
     return false;
 }
 
-void Validation::visit(int32_t index, const SkimmedRecord& record) {
-    const int64_t timestamp = timestamp_of(record.timestamp_delta);
-    max_timestamp_ = std::max(max_timestamp_, timestamp);
-    min_timestamp_ = std::min(min_timestamp_, timestamp);
-    if (record.offset_delta != index) renumber_ = true;
+void Validation::add_key_error(int32_t index) {
+    add_error(index, false, "Compacted topic cannot accept message without key in topic partition " +
+                                partition_.to_string());
+}
+
+void Validation::add_range_error(int32_t index, const SkimmedRecord& record, int64_t timestamp) {
+    const int64_t low = wrapping_sub(now_.value, rules_.timestamp_before_max_ms);
+    const int64_t high = wrapping_add(now_.value, rules_.timestamp_after_max_ms);
+    add_error(index, true,
+              "Timestamp " + std::to_string(timestamp) + " of message with offset " +
+                  std::to_string(record.offset_delta) +
+                  " is out of range. The timestamp should be within [" + std::to_string(low) +
+                  ", " + std::to_string(high) + "]");
+}
+
+// DefaultRecord.toString of uncompressed and rebuilt batches, PartialDefaultRecord.toString of
+// compressed ones, whose sizes say -1 for null.
+void Validation::add_type_error(int32_t index, const SkimmedRecord& record, int64_t timestamp) {
+    const bool partial = source_ != CompressionType::None && source_ == target_;
+    const auto size = [partial](int32_t n) { return std::to_string(partial ? n : std::max(n, 0)); };
+    add_error(index, true,
+              std::string("Invalid timestamp type in message ") +
+                  (partial ? "PartialDefaultRecord" : "DefaultRecord") +
+                  "(offset=" + std::to_string(record.offset_delta) +
+                  ", timestamp=" + std::to_string(timestamp) + ", key=" + size(record.key_size) +
+                  " bytes, value=" + size(record.value_size) +
+                  " bytes). Producer should not set timestamp type to LogAppendTime.");
+}
+
+void Validation::check_record(int32_t index, const SkimmedRecord& record, int64_t timestamp) {
     if (check_key(index, record)) check_timestamp(index, record, timestamp);
+}
+
+// The loop over all records: sums stay in locals, and only a record that may be refused leaves it.
+SkimEnd Validation::walk_records() {
+    const bool every_time_fits = rules_.timestamp_type == TimestampType::LogAppendTime;
+    int64_t max_timestamp = max_timestamp_;
+    int64_t min_timestamp = min_timestamp_;
+    bool renumber = false;
+    const SkimEnd end = skim_records(
+        source_, batch().payload(), batch().record_count(), rules_.inflated_bytes_max,
+        scratch_.decompressor, [&](int32_t index, const SkimmedRecord& record) {
+            const int64_t timestamp = timestamp_of(record.timestamp_delta);
+            max_timestamp = std::max(max_timestamp, timestamp);
+            min_timestamp = std::min(min_timestamp, timestamp);
+            renumber |= record.offset_delta != index;
+            const bool fine = (record.key_size >= 0 || !rules_.compacted) &&
+                              !source_log_append_time_ &&
+                              (every_time_fits || timestamp_in_range(timestamp));
+            if (!fine) check_record(index, record, timestamp);
+        });
+    max_timestamp_ = max_timestamp;
+    min_timestamp_ = min_timestamp;
+    renumber_ = renumber;
+    return end;
 }
 
 ErrorCode Validation::report_record_errors() {
@@ -309,10 +343,7 @@ ErrorCode Validation::report_record_errors() {
 
 // A structural fault is thrown at once in Kafka and hides the errors of single records.
 ErrorCode Validation::check_records() {
-    const SkimEnd end = skim_records(
-        source_, batch().payload(), batch().record_count(), rules_.inflated_bytes_max,
-        scratch_.decompressor,
-        [this](int32_t index, const SkimmedRecord& record) { visit(index, record); });
+    const SkimEnd end = walk_records();
     if (end != SkimEnd::Complete) verdict_.record_errors.clear();
     switch (end) {
         case SkimEnd::Complete: return report_record_errors();

@@ -66,7 +66,7 @@ struct Decompressor::State {
     Result<ByteView> next_zstd();
     Result<ByteView> uncompress_snappy(ByteView block);
     uint8_t* room() {
-        if (window == nullptr) window.reset(new uint8_t[kWindowBytes]);
+        if (window == nullptr) window = std::make_unique_for_overwrite<uint8_t[]>(kWindowBytes);
         return window.get();
     }
     void consume(size_t bytes) { input = input.from(bytes); }
@@ -221,7 +221,7 @@ Result<ByteView> Decompressor::State::uncompress_snappy(ByteView compressed) {
         return Status(Errc::LimitExceeded, "a snappy block exceeds the bound of its payload");
     }
     if (size > block_capacity) {
-        block.reset(new uint8_t[size]);
+        block = std::make_unique_for_overwrite<uint8_t[]>(size);
         block_capacity = size;
     }
     if (!snappy::RawUncompress(from, compressed.size, reinterpret_cast<char*>(block.get()))) {
