@@ -2,6 +2,7 @@
 # tools/dev/filemap.py: the file map of src/ARCHITECTURE.md, made from the first line of each file.
 """`filemap.py --update` rewrites the map; without it the map is compared (ctest file_map)."""
 import os
+import re
 import sys
 
 from floors import FLOORS, ROOT, read, source_files
@@ -11,10 +12,18 @@ BEGIN, END = "<!-- file map: tools/dev/dev map -->", "<!-- end of the file map -
 
 
 def job(path):
-    """What the first line says after the path, without the full stop; '?' when it says nothing."""
-    first = read(path).split("\n", 1)[0]
+    """What the comment's first sentence says after the path; '?' when it says nothing."""
+    lines = read(path).split("\n", 5)
     head = f"// {path}: "
-    return first[len(head):].rstrip(".") if first.startswith(head) else "?"
+    if not lines[0].startswith(head):
+        return "?"
+    words = lines[0][len(head):]
+    for line in lines[1:5]:  # the sentence may run on
+        if words.endswith(".") or not line.startswith("// "):
+            break
+        words += " " + line[3:]
+        words = re.split(r"(?<=\.)\s", words)[0]
+    return words.rstrip(".")
 
 
 def rows(floor):
