@@ -270,6 +270,22 @@ DirectoryKind kind_of(const std::string& log_dir, const StorageFormatOptions& op
                                                          : DirectoryKind::DynamicNonVoter;
 }
 
+/// Creates the directory so that a power failure cannot take it away again with all it holds: every
+/// directory that got a new entry is synced.
+Status make_durable_directories(env::FileSystem& files, const std::string& path) {
+    std::vector<std::string> changed;
+    for (std::string at = path; !at.empty() && at != "/" && at != ".";) {
+        MILLRACE_TRY_ASSIGN(const auto info, files.stat(at));
+        if (info.has_value()) break;
+        const size_t slash = at.find_last_of('/');
+        at = slash == std::string::npos ? "." : slash == 0 ? "/" : at.substr(0, slash);
+        changed.push_back(at);
+    }
+    MILLRACE_TRY(files.make_directories(path));
+    for (const std::string& directory : changed) MILLRACE_TRY(files.sync_directory(directory));
+    return {};
+}
+
 Status format_directory(env::FileSystem& files, const std::string& log_dir, WallMs now, Rng& rng,
                         const StorageFormatOptions& options, const FormatPlan& plan,
                         MetaPropertiesEnsemble& ensemble) {
@@ -280,7 +296,7 @@ Status format_directory(env::FileSystem& files, const std::string& log_dir, Wall
     properties.directory_id = kind == DirectoryKind::DynamicVoter
                                   ? plan.voters->find(options.node_id)->key.directory_id
                                   : ensemble.make_directory_id(rng);
-    MILLRACE_TRY(files.make_directories(log_dir));
+    MILLRACE_TRY(make_durable_directories(files, log_dir));
     MILLRACE_TRY(write_bootstrap(files, log_dir, plan, now));
     if (kind == DirectoryKind::DynamicVoter || kind == DirectoryKind::DynamicNonVoter) {
         MILLRACE_TRY(write_first_snapshot(files, log_dir, plan, now, rng.next()));
