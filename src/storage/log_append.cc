@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "millrace/record/batch_iterator.h"
 #include "storage/checkpoint_file.h"
@@ -32,6 +33,9 @@ Result<AppendOutcome> Log::State::append_as_leader(AppendInput& input) {
                         int64_t{batch.length()} + int64_t{record::kLogOverheadBytes},
                     "exactly one batch");
     MILLRACE_ASSERT(batch.last_offset_delta() >= 0, "a batch has offsets");
+    if (const auto latest = epochs.latest(); latest && input.leader_epoch != kNoLeaderEpoch) {
+        MILLRACE_ASSERT(input.leader_epoch >= latest->epoch, "leader epochs do not fall");
+    }
     AppendOutcome outcome;
     if (batch.size_bytes() > static_cast<uint64_t>(config->segment_bytes)) {
         outcome.error = ErrorCode::RecordListTooLarge;
@@ -148,7 +152,11 @@ Result<FollowerAppendOutcome> Log::State::append_verbatim(ByteView bytes, Leader
             MILLRACE_TRY(write_run(bytes.sub(run_start, run_end - run_start)));
             run_start = run_end;
             run.first_timestamp = batch.max_timestamp();
-            MILLRACE_TRY(roll_to(std::max(log_end, batch.base_offset()), now));
+            // Unlike Kafka's, the new segment begins where the log ends even when the leader's offsets
+            // have a gap there: a gap between segments then always means lost bytes to recovery.
+            const bool far =
+                batch.last_offset() - log_end > int64_t{std::numeric_limits<int32_t>::max()};
+            MILLRACE_TRY(roll_to(far ? batch.base_offset() : log_end, now));
         }
         MILLRACE_TRY(assign_epoch(batch.leader_epoch(), batch.base_offset()));
         run_end = walk.valid_bytes();

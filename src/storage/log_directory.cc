@@ -39,7 +39,16 @@ LogDirectory::LogDirectory(env::FileSystem& files, std::string path)
 Result<std::unique_ptr<LogDirectory>> LogDirectory::open(env::FileSystem& files,
                                                          std::string path) {
     std::unique_ptr<LogDirectory> directory(new LogDirectory(files, std::move(path)));
-    MILLRACE_TRY(files.make_directories(directory->path_));
+    MILLRACE_TRY_ASSIGN(const auto there, files.stat(directory->path_));
+    if (!there) {
+        MILLRACE_TRY(files.make_directories(directory->path_));
+        const size_t slash = directory->path_.rfind('/');
+        if (slash != std::string::npos && slash > 0) {
+            MILLRACE_TRY(files.sync_directory(directory->path_.substr(0, slash)));
+        } else {
+            MILLRACE_TRY(files.sync_directory(slash == 0 ? "/" : "."));
+        }
+    }
     MILLRACE_TRY_ASSIGN(directory->lock_, files.lock(join_path(directory->path_, kLockFile)));
     MILLRACE_TRY(directory->scan());
     MILLRACE_TRY_ASSIGN(const auto marker,

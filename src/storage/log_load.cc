@@ -61,6 +61,8 @@ class LogLoader {
     Status find_end();
     Status recover();
     Status recover_segment(size_t index, uint64_t& done, uint64_t total, bool& cut);
+    bool gap_behind(size_t index, Offset end) const;
+    Status cut_tail(size_t index, const SegmentRecovery::Outcome& found);
     Status settle_start();
     Status settle_snapshots();
     Status load_producers();
@@ -314,36 +316,49 @@ Status LogLoader::recover() {
     return {};
 }
 
+bool LogLoader::gap_behind(size_t index, Offset end) const {
+    const Log::State& s = *state_;
+    if (index + 1 == s.segments.size() || s.segments[index + 1]->base() <= end) return false;
+    if (input_.cleaned_to) return end >= *input_.cleaned_to;
+    return !s.config->cleanup_compact;
+}
+
 Status LogLoader::recover_segment(size_t index, uint64_t& done, uint64_t total, bool& cut) {
     Log::State& s = *state_;
     Segment& segment = *s.segments[index];
     SegmentRecovery recovery(s, segment, {.verify = true, .epochs = true, .txns = true});
-    MILLRACE_TRY_ASSIGN(const SegmentRecovery::Outcome found, recovery.run());
+    MILLRACE_TRY_ASSIGN(SegmentRecovery::Outcome found, recovery.run());
     report_.scanned_bytes += found.valid_bytes;
     done += segment.size_bytes();
     if (progress_ != nullptr) (*progress_)(done, total);
     s.log_end = std::max(found.next_offset, segment.base());
+    if (found.reason.empty() && gap_behind(index, s.log_end)) {
+        found.reason = "the file ends before the next segment begins";
+    }
     if (!found.reason.empty()) {
-        if (s.log_end < s.recovery_point) {
-            return corrupt(segment, found.valid_bytes, found.reason);
-        }
         cut = true;
-        uint64_t dropped = segment.size_bytes() - found.valid_bytes;
-        MILLRACE_TRY(segment.truncate_bytes(found.valid_bytes));
-        for (size_t i = index + 1; i < s.segments.size(); ++i) {
-            dropped += s.segments[i]->size_bytes();
-        }
-        MILLRACE_TRY(s.delete_segments(index + 1, s.segments.size() - index - 1));
-        MILLRACE_TRY(files_.sync_directory(input_.directory));
-        report_.truncated_bytes += dropped;
-        log_warn(kChannel, "{} at {}: {}; {} bytes cut, log end {}", segment.log_path(),
-                 found.valid_bytes, found.reason, dropped, s.log_end.value);
+        return cut_tail(index, found);
     }
     if (index + 1 < s.segments.size()) {
         MILLRACE_TRY(segment.seal(*s.config));
         s.producers_end = std::max(s.producers_end, s.segments[index + 1]->base());
         MILLRACE_TRY(s.take_snapshot());
     }
+    return {};
+}
+
+Status LogLoader::cut_tail(size_t index, const SegmentRecovery::Outcome& found) {
+    Log::State& s = *state_;
+    Segment& segment = *s.segments[index];
+    if (s.log_end < s.recovery_point) return corrupt(segment, found.valid_bytes, found.reason);
+    uint64_t dropped = segment.size_bytes() - found.valid_bytes;
+    for (size_t i = index + 1; i < s.segments.size(); ++i) dropped += s.segments[i]->size_bytes();
+    MILLRACE_TRY(segment.truncate_bytes(found.valid_bytes));
+    MILLRACE_TRY(s.delete_segments(index + 1, s.segments.size() - index - 1));
+    MILLRACE_TRY(files_.sync_directory(input_.directory));
+    report_.truncated_bytes += dropped;
+    log_warn(kChannel, "{} at {}: {}; {} bytes cut, log end {}", segment.log_path(),
+             found.valid_bytes, found.reason, dropped, s.log_end.value);
     return {};
 }
 

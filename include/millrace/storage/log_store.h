@@ -44,6 +44,9 @@ class LogLoadJob {
         Offset recovery_point{0};  // from the checkpoints; 0 when absent
         Offset log_start{0};
         Offset high_watermark{0};
+        /// Line of cleaner-offset-checkpoint: compaction leaves gaps between segments only below
+        /// it. Absent: none for a log without compact, unknown for one with it.
+        std::optional<Offset> cleaned_to;
         WallMs now;
         uint64_t seed = 0;
     };

@@ -338,14 +338,16 @@ TEST(LogTransactions, StableOffsetMarkersAndAbortedList) {
     data(3, 0);
     EXPECT_EQ(w.append({.producer_id = 3, .producer_epoch = 0, .sequence = 1})->error,
               ErrorCode::InvalidTxnState);
-    EXPECT_EQ(w.end_transaction(3, 0, true, -5)->error, ErrorCode::None);
+    EXPECT_EQ(w.end_transaction(3, 0, true)->error, ErrorCode::None);
     auto read = w.log->read({.start_offset = Offset(0), .max_bytes = 10'000,
                              .upper_bound = Offset(5), .aborted_transactions = true});
     ASSERT_EQ(read->aborted.size(), 1U);
     EXPECT_EQ(read->aborted[0], (AbortedTransaction{ProducerId(1), Offset(0)}));
     // The same after a restart, clean or not.
     for (const bool clean : {false, true}) {
-        if (clean) ASSERT_TRUE(w.log->close(w.world.clock.wall()).ok());
+        if (clean) {
+            ASSERT_TRUE(w.log->close(w.world.clock.wall()).ok());
+        }
         ASSERT_TRUE(w.load({.clean = clean, .high_watermark = 7}).ok());
         read = w.log->read({.start_offset = Offset(0), .max_bytes = 10'000,
                             .upper_bound = Offset(5), .aborted_transactions = true});
@@ -362,7 +364,9 @@ TEST(LogTransactions, OpenTransactionSurvivesRestart) {
     ASSERT_TRUE(w.append({.producer_id = 1, .producer_epoch = 0, .sequence = 0,
                           .transactional = true}).ok());
     for (const bool clean : {false, true}) {
-        if (clean) ASSERT_TRUE(w.log->close(w.world.clock.wall()).ok());
+        if (clean) {
+            ASSERT_TRUE(w.log->close(w.world.clock.wall()).ok());
+        }
         ASSERT_TRUE(w.load({.clean = clean, .high_watermark = 2}).ok());
         EXPECT_EQ(w.log->last_stable_offset(), Offset(1));
         EXPECT_TRUE(w.log->has_ongoing_transaction(ProducerId(1), ProducerEpoch(0)));
@@ -435,7 +439,9 @@ TEST(LogTimestamps, RecordsInCompressedBatchesAndAcrossRestarts) {
         ASSERT_TRUE(w.append({.records = 3, .timestamp = 1000 + 10 * i}).ok());
     }
     for (int round = 0; round < 3; ++round) {
-        if (round == 1) ASSERT_TRUE(w.load({}).ok());
+        if (round == 1) {
+            ASSERT_TRUE(w.load({}).ok());
+        }
         if (round == 2) {
             ASSERT_TRUE(w.log->close(w.world.clock.wall()).ok());
             ASSERT_TRUE(w.load({.clean = true}).ok());
