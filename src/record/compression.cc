@@ -265,6 +265,7 @@ void Decompressor::State::start_zstd() {
     if (zstd == nullptr) zstd = ZSTD_createDCtx();
     MILLRACE_ASSERT(zstd != nullptr, "zstd starts");
     ZSTD_DCtx_reset(zstd, ZSTD_reset_session_only);
+    done = input.empty();  // no frame at all is an empty stream to Kafka's reader too
 }
 
 Result<ByteView> Decompressor::State::next_zstd() {
