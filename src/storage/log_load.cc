@@ -350,7 +350,9 @@ Status LogLoader::recover_segment(size_t index, uint64_t& done, uint64_t total, 
 Status LogLoader::cut_tail(size_t index, const SegmentRecovery::Outcome& found) {
     Log::State& s = *state_;
     Segment& segment = *s.segments[index];
-    if (s.log_end < s.recovery_point) return corrupt(segment, found.valid_bytes, found.reason);
+    if (std::min(s.log_end, found.affected) < s.recovery_point) {
+        return corrupt(segment, found.valid_bytes, found.reason);
+    }
     uint64_t dropped = segment.size_bytes() - found.valid_bytes;
     for (size_t i = index + 1; i < s.segments.size(); ++i) dropped += s.segments[i]->size_bytes();
     MILLRACE_TRY(segment.truncate_bytes(found.valid_bytes));

@@ -1,6 +1,7 @@
 // src/storage/segment_recovery.cc: one pass over a segment that rebuilds what is derived from it.
 #include "storage/segment_recovery.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace millrace::storage {
@@ -44,15 +45,23 @@ Result<SegmentRecovery::Outcome> SegmentRecovery::run() {
     BatchScanner scanner(*file, 0, segment_.size_bytes(), BatchScanner::kRecoveryChunkBytes);
     Outcome outcome;
     outcome.next_offset = segment_.base();
+    bool jumped = false;
     while (true) {
         MILLRACE_TRY_ASSIGN(const bool more, scanner.next());
         if (!more) break;
         MILLRACE_TRY_ASSIGN(outcome.reason, judge(scanner, outcome.next_offset));
-        if (!outcome.reason.empty()) return outcome;
+        if (!outcome.reason.empty()) {
+            // A base offset that rotted upwards (no checksum covers it) shows in its successor.
+            outcome.affected = jumped ? std::min(outcome.next_offset, scanner.header().base_offset())
+                                      : outcome.next_offset;
+            return outcome;
+        }
+        jumped = scanner.header().base_offset() > outcome.next_offset;
         MILLRACE_TRY(take(scanner));
         outcome.valid_bytes = scanner.valid_end();
         outcome.next_offset = scanner.header().next_offset();
     }
+    outcome.affected = outcome.next_offset;
     if (scanner.end() == record::WalkEnd::CutOff) outcome.reason = "the batch is cut off";
     if (scanner.end() == record::WalkEnd::Corrupt) outcome.reason = "no batch starts here";
     return outcome;

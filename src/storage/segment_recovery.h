@@ -19,6 +19,7 @@ class SegmentRecovery {
     struct Outcome {
         uint64_t valid_bytes = 0;
         Offset next_offset;  // after the last valid batch
+        Offset affected;     // lowest offset that is lost with what does not follow
         std::string reason;  // empty: the file ends with a whole batch
     };
     SegmentRecovery(Log::State& log, Segment& segment, Options options)
