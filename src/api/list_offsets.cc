@@ -90,7 +90,7 @@ void handle_list_offsets(RequestContext&& context, wire::ListOffsetsRequest requ
             answer.error_code = code(result.error);
             answer.timestamp = result.timestamp;
             answer.offset = result.offset;
-            answer.leader_epoch = result.leader_epoch;
+            if (context.version >= 4) answer.leader_epoch = result.leader_epoch;
         }
     }
     reply.send(std::move(response));

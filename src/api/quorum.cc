@@ -19,12 +19,12 @@ namespace {
 using Response = wire::DescribeQuorumResponse;
 
 std::vector<Response::ReplicaState> replica_states(
-    const std::vector<broker::QuorumReplica>& replicas) {
+    const std::vector<broker::QuorumReplica>& replicas, int16_t version) {
     std::vector<Response::ReplicaState> states;
     for (const broker::QuorumReplica& replica : replicas) {
         auto& state = states.emplace_back();
         state.replica_id = replica.key.id.value;
-        state.replica_directory_id = replica.key.directory_id;
+        if (version >= 2) state.replica_directory_id = replica.key.directory_id;
         state.log_end_offset = replica.log_end_offset.value;
         state.last_fetch_timestamp = replica.last_fetch.value;
         state.last_caught_up_timestamp = replica.last_caught_up.value;
@@ -32,13 +32,14 @@ std::vector<Response::ReplicaState> replica_states(
     return states;
 }
 
-void describe(const broker::QuorumStatus& status, Response::PartitionData& out) {
+void describe(const broker::QuorumStatus& status, int16_t version,
+              Response::PartitionData& out) {
     out.error_message = "";
     out.leader_id = status.leader_id.value;
     out.leader_epoch = status.epoch.value;
     out.high_watermark = status.high_watermark.value;
-    out.current_voters = replica_states(status.voters);
-    out.observers = replica_states(status.observers);
+    out.current_voters = replica_states(status.voters, version);
+    out.observers = replica_states(status.observers, version);
 }
 
 }  // namespace
@@ -63,11 +64,12 @@ void handle_describe_quorum(RequestContext&& context, wire::DescribeQuorumReques
             } else if (!leads) {
                 answer.error_code = code(ErrorCode::NotLeaderOrFollower);
             } else {
-                describe(status, answer);
+                describe(status, context.version, answer);
             }
         }
     }
     for (const raft::Voter& voter : status.voter_set.voters()) {
+        if (context.version < 2) break;
         auto& node = response.nodes.emplace_back();
         node.node_id = voter.key.id.value;
         for (const raft::Endpoint& endpoint : voter.endpoints) {
