@@ -345,13 +345,11 @@ CommandResult run_command(const CommandContext& context,
         if (!topic.name && !topic.topic_id.is_zero()) ++id_times[topic.topic_id];
     }
     std::set<std::string> done_names;
-    std::set<Uuid> deleted;
     const TopicsImage& topics = context.image().topics;
     const auto remove = [&](const TopicImage& topic) {
         wire::RemoveTopicRecord record;
         record.topic_id = topic.id;
         result.records.emplace_back(std::move(record));
-        deleted.insert(topic.id);
         answer(topic.name, topic.id, {});
     };
     std::set<Uuid> done_ids;
@@ -368,8 +366,8 @@ CommandResult run_command(const CommandContext& context,
                 answer(std::nullopt, topic.topic_id, invalid("Duplicate topic id."));
             } else if (found == nullptr) {
                 answer(std::nullopt, topic.topic_id, ApiError::standard(ErrorCode::UnknownTopicId));
-            } else {
-                remove(*found);
+            } else if (name_times.count(found->name) == 0) {
+                remove(*found);  // else answered, and refused, under the name
             }
         }
     }
