@@ -5,6 +5,7 @@ Millrace and against Apache Kafka (`--broker kafka`), the oracle: a test that Ka
 No sleep stands for a condition: every wait polls for what it waits for, with a deadline."""
 import argparse
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -88,6 +89,16 @@ def command(arguments, stdin=None, timeout=60, code=0, **options):
     check(code is None or done.returncode == code,
           f"{' '.join(str(a) for a in arguments)}: exit {done.returncode}\n{out}{err}")
     return out if code is not None else (done.returncode, out, err)
+
+
+def compiled(output, source, arguments):
+    """Runs a compiler unless its output is newer than the source; parallel tests take turns."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with open(output.parent / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not output.exists() or output.stat().st_mtime < source.stat().st_mtime:
+            command(arguments, timeout=120)
+    return output
 
 
 class Broker:
@@ -215,10 +226,8 @@ class JavaTools:
         libs = command([KAFKA, "libs"]).strip()
         source = HERE / "java/ToolRunner.java"
         classes = CACHE / "java"
-        if not (classes / "ToolRunner.class").exists() or (
-                (classes / "ToolRunner.class").stat().st_mtime < source.stat().st_mtime):
-            classes.mkdir(parents=True, exist_ok=True)
-            command(["javac", "-d", classes, "-cp", f"{libs}/*", source], timeout=120)
+        compiled(classes / "ToolRunner.class", source,
+                 ["javac", "-d", classes, "-cp", f"{libs}/*", source])
         self.stderr = tempfile.TemporaryFile()
         logging = pathlib.Path(libs).parent / "tool-log4j2.properties"
         self.process = subprocess.Popen(
