@@ -21,7 +21,8 @@ class LogLoader {
               LoadReport& report, LogLoadJob::Progress* progress)
         : files_(files), input_(input), report_(report), progress_(progress),
           state_(std::make_unique<Log::State>(input.partition, input.directory, files, cache,
-                                              input.config, input.seed)) {}
+                                              input.config, input.seed)),
+          durable_below_(input.durable_below) {}
 
     Result<std::unique_ptr<Log>> run() {
         Log::State& s = *state_;
@@ -73,6 +74,7 @@ class LogLoader {
     LoadReport& report_;
     LogLoadJob::Progress* progress_;
     std::unique_ptr<Log::State> state_;
+    Offset durable_below_;
     std::vector<Offset> bases_;
 };
 
@@ -249,6 +251,7 @@ Status LogLoader::read_recovery_point() {
                       next_line(rest, line) && parse_number(line, point) && point >= 0;
     // Synced before it was used: if it cannot be read, nothing of the log is taken for synced.
     s.recovery_point = good ? std::min(s.recovery_point, Offset(point)) : Offset(0);
+    durable_below_ = s.recovery_point;
     return {};
 }
 
@@ -350,7 +353,8 @@ Status LogLoader::recover_segment(size_t index, uint64_t& done, uint64_t total, 
 Status LogLoader::cut_tail(size_t index, const SegmentRecovery::Outcome& found) {
     Log::State& s = *state_;
     Segment& segment = *s.segments[index];
-    if (std::min(s.log_end, found.affected) < s.recovery_point) {
+    const Offset durable = std::max(s.recovery_point, durable_below_);
+    if (std::min(s.log_end, found.affected) < durable) {
         return corrupt(segment, found.valid_bytes, found.reason);
     }
     uint64_t dropped = segment.size_bytes() - found.valid_bytes;

@@ -42,6 +42,9 @@ class LogLoadJob {
         std::shared_ptr<const LogConfig> config;
         bool clean = false;        // the directory's clean marker was there
         Offset recovery_point{0};  // from the checkpoints; 0 when absent
+        /// Damage below it is reported, never cut. The recovery point when that is higher; for a
+        /// log that has none (the metadata log), what its newest snapshot covers.
+        Offset durable_below{0};
         Offset log_start{0};
         Offset high_watermark{0};
         /// Line of cleaner-offset-checkpoint: compaction leaves gaps between segments only below

@@ -137,6 +137,22 @@ TEST(LogLoad, BadBitIsCutAboveAndReportedBelowTheRecoveryPoint) {
     }
 }
 
+TEST(LogLoad, DurableBelowGuardsALogWithoutRecoveryPoint) {
+    for (const int64_t durable : {0, 35, 36}) {
+        Stopped s;
+        s.w.world.disk.flip_bit(Stopped::file(30, "log"), 5 * s.batch + 30, 2);
+        LogLoadJob::Input input;
+        input.directory = "/data/t-0";
+        input.partition = kT0;
+        input.config = s.w.config;
+        input.durable_below = Offset(durable);
+        LogLoadJob job(s.w.world.disk, input);
+        job.run();
+        EXPECT_EQ(job.status().ok(), durable < 36);
+        EXPECT_EQ(job.report().corruption.has_value(), durable == 36);
+    }
+}
+
 TEST(LogLoad, LostMiddleSegmentIsNoticed) {
     Stopped s;
     ASSERT_TRUE(s.w.world.disk.remove(Stopped::file(20, "log")).ok());
