@@ -1,0 +1,195 @@
+// tools/cli/cli.cc: the tree of commands, and what happens when one fails.
+#include "cli/cli.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "millrace/base/nearest.h"
+
+namespace millrace::cli {
+namespace {
+
+/// What a command's own name is to the user: "millrace topic create".
+std::string full_name(const CLI::App* app) {
+    if (app->get_parent() == nullptr) return app->get_name();
+    return full_name(app->get_parent()) + " " + app->get_name();
+}
+
+std::vector<std::string> command_names(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::App* sub : app.get_subcommands(nullptr)) {
+        if (!sub->get_group().empty()) names.push_back(sub->get_name());
+    }
+    return names;
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : app.get_options()) {
+        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+    return names;
+}
+
+/// Walks the words down the tree and refuses the first command name that does not exist, because
+/// CLI11 would only call it an extra argument.
+void check_command_names(CLI::App& root, const std::vector<std::string>& words) {
+    CLI::App* app = &root;
+    for (size_t i = 0; i < words.size(); ++i) {
+        const std::string& word = words[i];
+        if (app->get_subcommands(nullptr).empty()) return;
+        if (word.starts_with("-")) {
+            const CLI::Option* option = app->get_option_no_throw(word);
+            if (option != nullptr && option->get_items_expected_min() > 0) ++i;
+            continue;
+        }
+        if (CLI::App* next = find_command(*app, word); next != nullptr) {
+            app = next;
+            continue;
+        }
+        Failure failure{kUsage, fmt::format("no command '{}'", word), ""};
+        const auto near = nearest_names(word, command_names(*app));
+        if (near.empty()) {
+            failure.fix = fmt::format("{} --help lists the commands", full_name(app));
+        } else {
+            std::string whole = full_name(app) + " " + near.front();
+            for (size_t k = i + 1; k < words.size(); ++k) whole += " " + words[k];
+            failure.fix = fmt::format("did you mean '{}'?   {}", near.front(), whole);
+        }
+        throw failure;
+    }
+}
+
+/// The deepest command that the words name.
+CLI::App* command_of(CLI::App& root, const std::vector<std::string>& words) {
+    CLI::App* app = &root;
+    for (const std::string& word : words) {
+        CLI::App* next = find_command(*app, word);
+        if (next != nullptr) app = next;
+    }
+    return app;
+}
+
+Failure usage_failure(CLI::App& root, const std::vector<std::string>& words,
+                      const CLI::ParseError& error) {
+    CLI::App* app = command_of(root, words);
+    Failure failure{kUsage, error.what(), fmt::format("{} --help", full_name(app))};
+    if (!failure.error.empty() && failure.error.back() == '\n') failure.error.pop_back();
+    for (const std::string& word : words) {
+        if (!word.starts_with("--")) continue;
+        const std::string name = word.substr(0, word.find('='));
+        if (app->get_option_no_throw(name) != nullptr) continue;
+        failure.error = fmt::format("no option '{}' for {}", name, full_name(app));
+        const auto near = nearest_names(name, option_names(*app));
+        if (!near.empty()) failure.fix = fmt::format("did you mean '{}'?", near.front());
+        break;
+    }
+    return failure;
+}
+
+int report(const Context& context, const Failure& failure) {
+    if (context.json()) {
+        nlohmann::ordered_json json;
+        json["apiVersion"] = "v1";
+        json["kind"] = "Error";
+        json["error"] = failure.error;
+        if (!failure.fix.empty()) json["fix"] = failure.fix;
+        json["exitCode"] = failure.exit_code;
+        std::cerr << json.dump() << '\n';
+    } else {
+        std::cerr << "error: " << failure.error << '\n';
+        if (!failure.fix.empty()) std::cerr << "  fix: " << failure.fix << '\n';
+    }
+    return failure.exit_code;
+}
+
+}  // namespace
+
+CLI::App* find_command(CLI::App& app, const std::string& name) {
+    for (CLI::App* sub : app.get_subcommands(nullptr)) {
+        if (sub->get_name() == name) return sub;
+    }
+    return nullptr;
+}
+
+void add_output_option(CLI::App& command, Context& context) {
+    command.add_option("-o,--output", context.output, "table, json or name")
+        ->check(CLI::IsMember({"table", "json", "name"}));
+}
+
+void add_connection_options(CLI::App& command, Context& context) {
+    command
+        .add_option("-b,--bootstrap-server", context.bootstrap,
+                    "host:port[,host:port] of the cluster")
+        ->envname("MILLRACE_BOOTSTRAP")
+        ->default_str("localhost:9092");
+    command.add_option("--timeout", context.timeout_ms, "time limit of the whole command (10s)")
+        ->transform(CLI::AsNumberWithUnit(
+            std::map<std::string, int>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},
+            CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
+        ->default_str("");
+    add_output_option(command, context);
+}
+
+void add_commands(CLI::App& root, Context& context) {
+    add_topic_commands(root, context);
+    add_produce(root, context);
+    add_consume(root, context);
+    add_cluster(root, context);
+    add_config_commands(root, context);
+    CLI::App* log = root.add_subcommand("log", "look into log directories and their files");
+    log->require_subcommand(1);
+    add_log_dump(*log, context);
+    add_log_verify(*log, context);
+    add_health(root, context);
+    add_version(root, context);
+    add_completion(root, context);
+}
+
+void confirm(const Context& context, const std::string& question) {
+    if (context.yes) return;
+    if (isatty(STDIN_FILENO) == 0) {
+        throw Failure{kUsage, question + " nobody is at the terminal to say yes",
+                      "add --yes when you mean it"};
+    }
+    std::cerr << question << " type yes: ";
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (answer != "yes" && answer != "y") throw Failure{kFailed, "not confirmed; nothing was done", ""};
+}
+
+int run(int argc, const char* const* argv,
+        const std::function<void(CLI::App&, Context&)>& extend) {
+    Context context;
+    CLI::App root("Millrace, a log broker that speaks Apache Kafka's protocol", "millrace");
+    root.require_subcommand(1);
+    add_commands(root, context);
+    if (extend) extend(root, context);
+    const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+    std::signal(SIGPIPE, SIG_IGN);
+    try {
+        if (words.empty()) {
+            std::cout << root.help();
+            return kUsage;
+        }
+        check_command_names(root, words);
+        std::vector<std::string> reversed(words.rbegin(), words.rend());
+        root.parse(reversed);
+        std::cout.flush();
+        return context.exit_code;
+    } catch (const CLI::CallForHelp&) {
+        std::cout << command_of(root, words)->help();
+        return kDone;
+    } catch (const CLI::ParseError& error) {
+        return report(context, usage_failure(root, words, error));
+    } catch (const Failure& failure) {
+        std::cout.flush();
+        return report(context, failure);
+    }
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,112 @@
+// tools/cli/completion.cc: `completion bash|zsh|fish`, and the words those scripts ask for.
+//
+// The scripts know nothing themselves: they ask `millrace __complete WORD...`, where the last word is
+// the one being typed. Topic names are asked of the cluster with a short limit; silence is fine.
+#include <fmt/core.h>
+
+#include <iostream>
+
+#include "cli/client.h"
+#include "cli/output.h"
+#include "millrace/base/nearest.h"
+
+namespace millrace::cli {
+namespace {
+
+constexpr int kLiveLimitMs = 300;
+
+constexpr const char* kBash = R"(_millrace() {
+    local IFS=$'\n'
+    COMPREPLY=($(millrace __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+}
+complete -o default -F _millrace millrace
+)";
+constexpr const char* kZsh = R"(#compdef millrace
+_millrace() {
+    local -a candidates
+    candidates=("${(@f)$(millrace __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    compadd -- $candidates
+}
+compdef _millrace millrace
+)";
+constexpr const char* kFish = R"(function __millrace_complete
+    set -l words (commandline -opc) (commandline -ct)
+    millrace __complete -- $words[2..-1] 2>/dev/null
+end
+complete -c millrace -f -a '(__millrace_complete)'
+)";
+
+/// Commands whose positional is the name of a topic that exists.
+bool wants_topic(const CLI::App& app) {
+    const std::string parent = app.get_parent() != nullptr ? app.get_parent()->get_name() : "";
+    const std::string name = app.get_name();
+    if (parent == "topic") return name != "list" && name != "create";
+    return name == "consume" || name == "produce";
+}
+
+void add_topics(const Context& context, std::vector<std::string>& words) {
+    Context quick = context;
+    quick.timeout_ms = kLiveLimitMs;
+    try {
+        Client client(quick);
+        for (const auto& topic : client.metadata(std::nullopt).topics) {
+            words.push_back(topic.name.value_or(""));
+        }
+    } catch (const Failure&) {
+        // Nobody is there: no names.
+    }
+}
+
+}  // namespace
+
+std::vector<std::string> complete(CLI::App& root, const std::vector<std::string>& words) {
+    CLI::App* app = &root;
+    for (size_t i = 0; i + 1 < words.size(); ++i) {
+        if (CLI::App* next = find_command(*app, words[i])) app = next;
+    }
+    const std::string typed = words.empty() ? "" : words.back();
+    std::vector<std::string> candidates;
+    if (typed.starts_with("-")) {
+        for (const CLI::Option* option : app->get_options()) {
+            for (const std::string& name : option->get_lnames()) candidates.push_back("--" + name);
+        }
+    } else {
+        for (const CLI::App* sub : app->get_subcommands(nullptr)) {
+            if (!sub->get_group().empty()) candidates.push_back(sub->get_name());
+        }
+        if (app->get_name() == "completion") candidates = {"bash", "zsh", "fish"};
+        if (wants_topic(*app)) {
+            Context context;
+            if (const char* server = std::getenv("MILLRACE_BOOTSTRAP")) context.bootstrap = server;
+            for (size_t i = 0; i + 1 < words.size(); ++i) {
+                if (words[i] == "-b" || words[i] == "--bootstrap-server") {
+                    context.bootstrap = words[i + 1];
+                }
+            }
+            add_topics(context, candidates);
+        }
+    }
+    std::erase_if(candidates, [&](const std::string& c) { return !c.starts_with(typed); });
+    return candidates;
+}
+
+void add_completion(CLI::App& root, Context&) {
+    CLI::App* command = root.add_subcommand("completion", "script for bash, zsh or fish");
+    auto shell = std::make_shared<std::string>();
+    command->add_option("shell", *shell, "bash, zsh or fish")->required();
+    command->callback([shell] {
+        if (*shell == "bash") std::cout << kBash;
+        else if (*shell == "zsh") std::cout << kZsh;
+        else if (*shell == "fish") std::cout << kFish;
+        else throw Failure{kUsage, fmt::format("no script for '{}'", *shell), "bash, zsh or fish"};
+    });
+
+    CLI::App* words = root.add_subcommand("__complete", "")->group("");
+    auto typed = std::make_shared<std::vector<std::string>>();
+    words->add_option("words", *typed, "");
+    words->callback([&root, typed] {
+        for (const std::string& word : complete(root, *typed)) std::cout << word << '\n';
+    });
+}
+
+}  // namespace millrace::cli
