@@ -1,0 +1,255 @@
+// src/app/node_commands.cc: `start`, `dev`, `config check` and `config reference`.
+#include "app/node_commands.h"
+
+#include <arpa/inet.h>
+#include <fmt/core.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "app/config_file.h"
+#include "app/run.h"
+
+namespace millrace::app {
+namespace {
+
+using cli::Context;
+using cli::Failure;
+
+// ---- start ------------------------------------------------------------------------------------
+
+struct StartOptions {
+    std::string file;
+    std::vector<std::string> overrides;
+    bool strict = false;
+};
+
+void apply_overrides(ConfigFile& file, const std::vector<std::string>& overrides) {
+    for (const std::string& text : overrides) {
+        const size_t equals = text.find('=');
+        if (equals == std::string::npos || equals == 0) {
+            throw Failure{cli::kUsage, fmt::format("'{}' is not key=value", text),
+                          "write --override key=value"};
+        }
+        file.values[text.substr(0, equals)] = text.substr(equals + 1);
+        file.places.erase(text.substr(0, equals));
+    }
+}
+
+void start(Context& context, const StartOptions& options) {
+    ConfigFile file = read_config_file(options.file);
+    apply_overrides(file, options.overrides);
+    const auto notes = check_config_file(file, options.strict);
+    if (any_error(notes)) {
+        std::cerr << print_notes(file, notes);
+        std::string first;
+        for (const ConfigNote& note : notes) {
+            if (note.level == NoteLevel::Error && first.empty()) first = note.text;
+        }
+        throw Failure{cli::kUsage, first,
+                      fmt::format("correct {}; millrace config check {} looks again", options.file,
+                                  options.file)};
+    }
+    for (const ConfigNote& note : notes) {
+        std::cerr << fmt::format("warning: {}:{}: {}\n", options.file, note.line, note.text);
+    }
+    const auto config = broker::make_broker_config(file.values);
+    if (!config.ok()) throw Failure{cli::kUsage, config.status().message(), ""};
+    RunOptions run;
+    run.config_path = options.file;
+    run.format_if_empty = true;
+    context.exit_code = run_broker(*config, std::move(run));
+}
+
+// ---- dev --------------------------------------------------------------------------------------
+
+struct DevOptions {
+    std::string data;
+    std::string host = "127.0.0.1";
+    int port = 9092;
+    std::vector<std::string> overrides;
+};
+
+/// Whether a listener could bind here; 0 asks for any free port. Returns the port, or 0.
+int probe_port(int port) {
+    const int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0) return 0;
+    const int on = 1;
+    setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    socklen_t size = sizeof address;
+    const bool bound = bind(probe, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                       getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    close(probe);
+    return bound ? ntohs(address.sin_port) : 0;
+}
+
+metadata::ConfigMap dev_config(const DevOptions& options, const std::string& data, int port) {
+    // The same controller port at every start where it can be had: the quorum remembers it.
+    int controller = port < 65'535 ? probe_port(port + 1) : 0;
+    if (controller == 0) controller = probe_port(0);
+    const std::string shown = options.host == "127.0.0.1" ? "localhost" : options.host;
+    const bool everywhere = options.host == "0.0.0.0" || options.host == "::";
+    metadata::ConfigMap map{
+        {"process.roles", "broker,controller"},
+        {"node.id", "1"},
+        {"controller.listener.names", "CONTROLLER"},
+        {"controller.quorum.bootstrap.servers", fmt::format("127.0.0.1:{}", controller)},
+        {"listeners", fmt::format("PLAINTEXT://{}:{},CONTROLLER://127.0.0.1:{}", options.host, port,
+                                  controller)},
+        {"advertised.listeners",
+         fmt::format("PLAINTEXT://{}:{},CONTROLLER://127.0.0.1:{}", everywhere ? "localhost" : shown,
+                     port, controller)},
+        {"log.dirs", data},
+        {"log.initial.task.delay.ms", "5000"},
+        {"offsets.topic.replication.factor", "1"},
+        {"transaction.state.log.replication.factor", "1"},
+        {"transaction.state.log.min.isr", "1"},
+        {"group.initial.rebalance.delay.ms", "0"},
+    };
+    ConfigFile overrides;
+    apply_overrides(overrides, options.overrides);
+    for (const auto& [key, value] : overrides.values) map[key] = value;
+    return map;
+}
+
+/// A temporary directory, removed with everything in it at the end.
+class Scratch {
+  public:
+    Scratch() {
+        const char* base = std::getenv("TMPDIR");
+        path_ = std::string(base != nullptr ? base : "/tmp") + "/millrace-dev-XXXXXX";
+        if (mkdtemp(path_.data()) == nullptr) {
+            throw Failure{cli::kFailed, "no temporary directory can be made at " + path_,
+                          "give one with --data DIR"};
+        }
+    }
+    ~Scratch() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    const std::string& path() const { return path_; }
+
+  private:
+    std::string path_;
+};
+
+void print_ready(const DevOptions& options, int port, const std::string& data,
+                 std::chrono::steady_clock::time_point started) {
+    const auto taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - started);
+    const std::string server = port == 9092 ? "" : fmt::format(" -b localhost:{}", port);
+    std::cout << fmt::format("millrace {} · single node · data in {}{}\n\n", cli::kVersion, data,
+                             options.data.empty() ? " (deleted on exit; keep it with --data DIR)"
+                                                  : "");
+    std::cout << fmt::format("  Kafka API   localhost:{}      any Kafka client, kafka-*.sh, kcat\n\n",
+                             port);
+    std::cout << fmt::format("ready in {:.2f} s — try:   millrace produce hello{}      (in a second "
+                             "terminal)\n                         millrace consume hello{}\n"
+                             "Ctrl-C stops.\n",
+                             taken.count(), server, server)
+              << std::flush;
+}
+
+void dev(Context& context, const DevOptions& options) {
+    const auto started = std::chrono::steady_clock::now();
+    const int port = options.port == 0 ? probe_port(0) : options.port;
+    std::unique_ptr<Scratch> scratch;
+    std::string data = options.data;
+    if (data.empty()) {
+        scratch = std::make_unique<Scratch>();
+        data = scratch->path();
+    } else {
+        std::error_code error;
+        std::filesystem::create_directories(data, error);
+        if (error) {
+            throw Failure{cli::kFailed, fmt::format("cannot make {}: {}", data, error.message()),
+                          "give another --data DIR"};
+        }
+    }
+    const auto config = broker::make_broker_config(dev_config(options, data, port));
+    if (!config.ok()) throw Failure{cli::kUsage, config.status().message(), ""};
+    RunOptions run;
+    run.quiet = true;
+    run.format_if_empty = true;
+    run.on_ready = [&](const std::vector<int>&) { print_ready(options, port, data, started); };
+    context.exit_code = run_broker(*config, std::move(run));
+}
+
+// ---- config check -----------------------------------------------------------------------------
+
+struct CheckOptions {
+    std::string file;
+    bool strict = false;
+};
+
+void check(Context& context, const CheckOptions& options) {
+    const ConfigFile file = read_config_file(options.file);
+    const auto notes = check_config_file(file, options.strict);
+    if (context.json()) {
+        nlohmann::ordered_json items = nlohmann::ordered_json::array();
+        for (const ConfigNote& note : notes) {
+            items.push_back({{"level", note.level == NoteLevel::Error ? "error" : "warning"},
+                             {"line", note.line},
+                             {"column", note.column},
+                             {"text", note.text},
+                             {"hint", note.hint}});
+        }
+        const nlohmann::ordered_json json{
+            {"apiVersion", "v1"}, {"kind", "ConfigCheck"}, {"items", items}};
+        std::cout << json.dump(2) << '\n';
+    } else {
+        std::cout << print_notes(file, notes);
+    }
+    if (any_error(notes)) context.exit_code = cli::kUsage;
+}
+
+void add_config_file_commands(CLI::App& root, Context& context) {
+    CLI::App* config = cli::find_command(root, "config");
+    CLI::App* command = config->add_subcommand("check", "would a node start with this file");
+    auto options = std::make_shared<CheckOptions>();
+    command->add_option("file", options->file, "server.properties or YAML")->required();
+    command->add_flag("--strict", options->strict, "unknown keys are errors");
+    cli::add_output_option(*command, context);
+    command->callback([&context, options] { check(context, *options); });
+
+    CLI::App* reference = config->add_subcommand("reference", "every key, in Markdown");
+    reference->callback([] { std::cout << config_reference(); });
+}
+
+}  // namespace
+
+void add_node_commands(CLI::App& root, Context& context) {
+    CLI::App* command = root.add_subcommand("start", "run a node in the foreground");
+    auto options = std::make_shared<StartOptions>();
+    command->add_option("file", options->file, "server.properties or YAML")->required();
+    command->add_option("--override", options->overrides, "key=value over the file")
+        ->allow_extra_args(false);
+    command->add_flag("--strict", options->strict, "unknown keys are errors");
+    command->callback([&context, options] { start(context, *options); });
+
+    CLI::App* quick = root.add_subcommand("dev", "a single node to try things, ready at once");
+    auto dev_options = std::make_shared<DevOptions>();
+    quick->add_option("--data", dev_options->data, "directory to keep (temporary)");
+    quick->add_option("--port", dev_options->port, "port of the Kafka API; 0 takes a free one");
+    quick->add_option("--host", dev_options->host, "address to listen on");
+    quick->add_option("--override", dev_options->overrides, "key=value of the node's config")
+        ->allow_extra_args(false);
+    quick->callback([&context, dev_options] { dev(context, *dev_options); });
+
+    root.add_subcommand("storage", "format a node's directories; say what is in them");
+    add_config_file_commands(root, context);
+}
+
+}  // namespace millrace::app
