@@ -27,7 +27,9 @@ void QuorumMachine::start(Instant now, QuorumStart start, QuorumOutput& out) {
     replicated_end_ = log_.log_end_offset();
 
     // QuorumState.initialize: never resume leadership, because an unsynced tail may be gone and
-    // (offset, epoch) would no longer name one record.
+    // (offset, epoch) would no longer name one record. Unlike Kafka 4.3.1, a candidate that lost and
+    // then followed the winner stays a follower: with records of that epoch in its log, its Vote
+    // would be an invalid request, which is fatal to whoever sent it.
     const ElectionState stored = start.election_state.value_or(ElectionState{});
     epoch_ = stored.epoch;
     StateUnattached unattached;
@@ -40,7 +42,7 @@ void QuorumMachine::start(Instant now, QuorumStart start, QuorumOutput& out) {
         state_ = unattached;
     } else if (stored.leader_id == config_.local.id) {
         state_ = StateResigned{other_voters(), {}, deadline};
-    } else if (stored.voted.id == config_.local.id &&
+    } else if (stored.leader_id == kNoNode && stored.voted.id == config_.local.id &&
                (stored.voted.directory_id.is_zero() || stored.voted == config_.local)) {
         state_ = StateCandidate{VoteTally(history_.last(), config_.local.id), deadline};
     } else if (stored.leader_id != kNoNode && !endpoints_of(stored.leader_id).empty()) {

@@ -71,13 +71,20 @@ class QuorumWorld {
         uint64_t correlation = 0;  // of the request, at its sender
         std::optional<PeerRequest> request;
         std::optional<PeerResponse> response;
+        int life = 0;  // of the requester, which dies with all it waits for
     };
     struct Node {
         FakeLog log;
         std::unique_ptr<Quorum> quorum;  // empty while down
         std::optional<ElectionState> file;
         Instant wake_at = Instant::never();
-        std::map<RequestId, std::pair<int, uint64_t>> asked;  // who asked, with which correlation
+        struct Asker {
+            int id = 0;
+            uint64_t correlation = 0;
+            int life = 0;
+        };
+        std::map<RequestId, Asker> asked;
+        int life = 0;
         RequestId next_request = 1;
         Offset committed{0};
         std::vector<LeaderEpoch> led;
@@ -120,13 +127,18 @@ class QuorumWorld {
     }
     void crash(int id) {
         Node& n = nodes_.at(id);
+        ++n.life;
         n.quorum.reset();
         n.log.truncate(n.log.synced_end);
+        n.committed = Offset(0);  // known to the others; this node learns it again
         n.wake_at = Instant::never();
-        n.asked.clear();
-        for (Message& m : messages) {
-            // Requests to it fail; answers to it are lost with it.
-            if (m.from == id && m.request.has_value()) m.from = 0;
+        // Whoever waits for its answers notices that the connection broke.
+        for (const auto& [request, asker] : std::exchange(n.asked, {})) {
+            Message lost;
+            lost.from = asker.id;
+            lost.correlation = asker.correlation;
+            lost.life = asker.life;
+            fail_request(lost);
         }
     }
     void sync(int id) {
@@ -181,12 +193,13 @@ class QuorumWorld {
             if (lost || to == nodes_.end() || to->second.quorum == nullptr) return fail_request(m);
             Node& n = to->second;
             const RequestId id = n.next_request++;
-            n.asked[id] = {m.from, m.correlation};
+            n.asked[id] = {m.from, m.correlation, m.life};
             event(m.to, [&](QuorumOutput& out) { handle(*n.quorum, id, *m.request, out); });
         } else {
             auto to = nodes_.find(m.to);
             if (to == nodes_.end() || to->second.quorum == nullptr) return;
             Node& n = to->second;
+            if (m.life != n.life) return;
             event(m.to, [&](QuorumOutput& out) {
                 if (lost) {
                     n.quorum->on_request_failed(now_, m.correlation, false, out);
@@ -199,6 +212,7 @@ class QuorumWorld {
     void fail_request(const Message& m) {
         auto from = nodes_.find(m.from);
         if (from == nodes_.end() || from->second.quorum == nullptr) return;
+        if (m.life != from->second.life) return;
         event(m.from, [&](QuorumOutput& out) {
             from->second.quorum->on_request_failed(now_, m.correlation, false, out);
         });
@@ -260,16 +274,16 @@ class QuorumWorld {
         }
         for (PeerSend& s : out.send_now) {
             say(id, fmt::format("send to {}: {}", s.destination.value, print(s.request)));
-            messages.push_back({id, s.destination.value, s.correlation, s.request, {}});
+            messages.push_back({id, s.destination.value, s.correlation, s.request, {}, n.life});
         }
         for (PeerReply& reply : out.send_after_persist) {
-            const auto [asker, correlation] = n.asked.at(reply.id);
+            const auto [asker, correlation, life] = n.asked.at(reply.id);
             n.asked.erase(reply.id);
             if (auto* fetch = std::get_if<FetchResponse>(&reply.response)) {
                 if (fetch->read_from.has_value()) read(n.log, *fetch);
             }
             say(id, fmt::format("reply to {}: {}", asker, print(reply.response)));
-            messages.push_back({id, asker, correlation, {}, std::move(reply.response)});
+            messages.push_back({id, asker, correlation, {}, std::move(reply.response), life});
         }
         if (out.committed.has_value()) {
             say(id, fmt::format("committed {}", out.committed->value));
