@@ -31,7 +31,8 @@ constexpr const char* kUsage =
     "  -N, --no-initial-controllers    the node learns the voters from the quorum it joins\n"
     "  -g, --ignore-formatted          leave formatted directories alone, format the others\n"
     "  -r, --release-version VERSION   start with the features of an older release, e.g. 4.2\n"
-    "  -f, --feature NAME=LEVEL        start with another level of a feature; repeatable\n";
+    "  -f, --feature NAME=LEVEL        start with another level of a feature; repeatable\n"
+    "  -S, --add-scram CREDENTIAL      e.g. 'SCRAM-SHA-256=[name=alice,password=secret]'; repeatable\n";
 
 int fail(int code, const std::string& what, const std::string& fix) {
     std::fprintf(stderr, "error: %s\n", what.c_str());
@@ -53,7 +54,7 @@ struct Flags {
     std::optional<std::string> initial_controllers;
     std::optional<std::string> release_version;
     std::vector<std::string> features;
-    bool add_scram = false;
+    std::vector<std::string> scram;
 };
 
 /// Sets one flag; returns what is wrong, or an empty text.
@@ -69,7 +70,7 @@ std::string set_flag(Flags& flags, const std::string& name, const std::string& v
     } else if (name == "--feature" || name == "-f") {
         flags.features.push_back(value);
     } else if (name == "--add-scram" || name == "-S") {
-        flags.add_scram = true;
+        flags.scram.push_back(value);
     } else {
         return "unknown option " + name;
     }
@@ -171,10 +172,6 @@ int format_command(const Flags& flags) {
         return usage_error("argument --cluster-id/-t is required",
                            "make one with `millrace storage random-uuid`, the same for all nodes");
     }
-    if (flags.add_scram) {
-        return fail(1, "--add-scram is not supported yet",
-                    "format without it, and create the credentials in the running cluster");
-    }
     const auto config = load_config(*flags.config);
     if (!config.has_value()) return 2;
     broker::StorageFormatOptions options = format_options(*config);
@@ -185,6 +182,7 @@ int format_command(const Flags& flags) {
     options.initial_controllers = flags.initial_controllers;
     options.release_version = flags.release_version;
     options.features = flags.features;
+    options.scram = flags.scram;
     const auto files = net::make_posix_file_system(nullptr);
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     Rng rng = system_rng();

@@ -11,6 +11,7 @@
 
 #include "broker/quorum_records.h"
 #include "broker/release_features.h"
+#include "broker/scram_argument.h"
 #include "millrace/broker/quorum_driver.h"
 #include "millrace/env/disk.h"
 #include "millrace/metadata/record.h"
@@ -24,6 +25,8 @@ namespace {
 using storage::MetadataSnapshotWriter;
 using storage::MetaProperties;
 using storage::MetaPropertiesEnsemble;
+
+constexpr int16_t kMetadataVersionWithScram = 11;
 
 /// What a directory becomes, in Kafka's words (Formatter.DirectoryType).
 enum class DirectoryKind { Data, StaticMetadata, DynamicNonVoter, DynamicVoter };
@@ -210,6 +213,14 @@ Result<FormatPlan> make_plan(const StorageFormatOptions& options, Rng& rng) {
         const bool left_out = name == kMetadataVersionFeature || name == kKRaftVersionFeature;
         if (!left_out && level > 0) add(name, level);
     }
+    if (!options.scram.empty() &&
+        plan.levels[kMetadataVersionFeature] < kMetadataVersionWithScram) {
+        return invalid("SCRAM is only supported in metadata.version 3.5-IV2 or later.");
+    }
+    for (const std::string& argument : options.scram) {
+        MILLRACE_TRY_ASSIGN(metadata::Record record, parse_scram_argument(argument, rng));
+        plan.records.push_back(std::move(record));
+    }
     return plan;
 }
 
@@ -217,10 +228,18 @@ Result<FormatPlan> make_plan(const StorageFormatOptions& options, Rng& rng) {
 std::string bootstrap_line(const FormatPlan& plan) {
     std::string records;
     for (const metadata::Record& record : plan.records) {
-        const auto& level = std::get<wire::FeatureLevelRecord>(record.body);
-        records += fmt::format(
-            "{}ApiMessageAndVersion(FeatureLevelRecord(name='{}', featureLevel={}) at version {})",
-            records.empty() ? "" : ", ", level.name, level.feature_level, record.version);
+        std::string body;
+        if (const auto* level = std::get_if<wire::FeatureLevelRecord>(&record.body)) {
+            body = fmt::format("FeatureLevelRecord(name='{}', featureLevel={})", level->name,
+                               level->feature_level);
+        } else {
+            // Kafka prints salt and keys; what was printed once stays in somebody's log.
+            const auto& user = std::get<wire::UserScramCredentialRecord>(record.body);
+            body = fmt::format("UserScramCredentialRecord(name='{}', mechanism={}, iterations={})",
+                               user.name, static_cast<int>(user.mechanism), user.iterations);
+        }
+        records += fmt::format("{}ApiMessageAndVersion({} at version {})",
+                               records.empty() ? "" : ", ", body, record.version);
     }
     return fmt::format(
         "Bootstrap metadata: BootstrapMetadata(records=[{}], metadataVersionLevel={}, "

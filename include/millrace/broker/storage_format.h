@@ -37,6 +37,7 @@ struct StorageFormatOptions {
     bool ignore_formatted = false;           // -g
     std::optional<std::string> release_version;      // -r
     std::vector<std::string> features;       // -f name=level
+    std::vector<std::string> scram;          // -S mechanism=[name=...,password=...]
 };
 
 /// Formats every directory that is not formatted yet: bootstrap.checkpoint, the 0-0 snapshot of a
