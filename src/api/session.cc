@@ -71,7 +71,7 @@ Session::~Session() {
 
 bool Session::may_serve() const {
     const SessionLimits& limits = host_.options_.limits;
-    return !closing_ && !waiting_for_budget_ && in_flight() < limits.in_flight_max &&
+    return !closing_ && !waiting_for_budget_ && unanswered_ < limits.in_flight_max &&
            unsent_bytes_ < limits.unsent_answer_bytes_max && now_ >= muted_until_ &&
            throttle_.nanos == 0;
 }
@@ -250,6 +250,7 @@ void Session::serve(Buffer frame, uint32_t large_bytes) {
     slot.api_key = head.api_key;
     slot.version = head.version;
     host_.queued_bytes_ += bytes;
+    unanswered_ += 1;
     const uint64_t sequence = first_sequence_ + (slots_.size() - slots_head_ - 1);
     AnswerSlot place(link_, sequence);
     if (head.row == nullptr) return place.close(head.problem);
@@ -272,7 +273,8 @@ void Session::serve(Buffer frame, uint32_t large_bytes) {
     call.context.slot = std::move(place);
     call.body_at = head.body_at;
     call.frame = head.row->copy_frame ? Buffer::copy_of(frame.view()) : std::move(frame);
-    head.row->serve(std::move(call));
+    const auto instead = host_.options_.serve_instead;
+    (instead != nullptr ? instead : head.row->serve)(std::move(call));
     const int64_t limit = host_.options_.queued_request_bytes_max;
     if (!SessionHost::granted(host_.queued_bytes_, limit)) host_.wait_for_budget(*this);
 }
@@ -292,6 +294,7 @@ Session::Slot* Session::find_slot(uint64_t sequence) {
 void Session::settle(Slot& slot) {
     slot.done = true;
     slot.pending = false;
+    unanswered_ -= 1;
     host_.queued_bytes_ -= slot.request_bytes;
     host_.large_bytes_ -= slot.large_bytes;
     host_.wake_waiting();

@@ -23,6 +23,7 @@
 namespace millrace::api {
 
 class Session;
+struct ServeCall;
 
 /// A frame up to this size may have memory as soon as its size is known; a larger one grows with
 /// what arrives, and its declared size is charged to a budget of the shard.
@@ -53,6 +54,8 @@ class SessionHost {
         int64_t queued_request_bytes_max = -1;         // queued.max.request.bytes; -1: no bound
         int64_t large_frame_bytes_max = 512LL << 20;   // declared by frames > kLargeFrameBytes
         size_t slab_bytes = 128U << 10;
+        /// Tests: gets every valid request in place of its handler.
+        void (*serve_instead)(ServeCall&&) = nullptr;
     };
     /// `shard` may be null where no handler needs it.
     SessionHost(broker::Shard* shard, Options options);
@@ -125,7 +128,7 @@ class Session {
     Instant wake_at() const;
     /// True when the connection must be closed after the output that is ready was sent.
     bool closing() const { return closing_; }
-    /// Requests served and not yet answered.
+    /// Requests whose answers were not taken yet.
     size_t in_flight() const;
     const ConnectionFacts& facts() const { return *facts_; }
 
@@ -171,6 +174,7 @@ class Session {
     std::vector<Slot> slots_;        // from slots_head_ on: requests in order
     size_t slots_head_ = 0;
     uint64_t first_sequence_ = 0;    // of slots_[slots_head_]
+    size_t unanswered_ = 0;          // slots that are not done
     size_t unsent_bytes_ = 0;        // of answers not reported by on_sent
     Instant now_{};
     Instant muted_until_{};
