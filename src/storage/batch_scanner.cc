@@ -32,7 +32,12 @@ Result<bool> BatchScanner::next() {
     MILLRACE_TRY_ASSIGN(const uint8_t* at, window(next_, record::kBatchHeaderBytes));
     const int64_t size =
         int64_t{load_big<int32_t>(at + record::kLengthAt)} + int64_t{record::kLogOverheadBytes};
-    if (size < int64_t{record::kBatchHeaderBytes} || at[record::kMagicAt] != record::kMagicV2) {
+    // Offsets that would overflow, or a last one before the first, are of no batch either.
+    const int64_t base_offset = load_big<int64_t>(at + record::kBaseOffsetAt);
+    const bool offsets_bad = base_offset < 0 || base_offset > kBaseOffsetMax ||
+                             load_big<int32_t>(at + record::kLastOffsetDeltaAt) < 0;
+    if (size < int64_t{record::kBatchHeaderBytes} || at[record::kMagicAt] != record::kMagicV2 ||
+        offsets_bad) {
         end_reason_ = record::WalkEnd::Corrupt;
         return false;
     }

@@ -1,6 +1,7 @@
 // src/storage/batch_scanner.h: walks the batches of a file, reading ahead in chunks.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,9 @@
 #include "millrace/record/batch_iterator.h"
 
 namespace millrace::storage {
+
+/// Above it the last offset of a batch might not be a number.
+inline constexpr int64_t kBaseOffsetMax = std::numeric_limits<int64_t>::max() - (int64_t{1} << 32);
 
 /// Used to find one batch behind an index entry (small chunk) and to recover a segment (large
 /// chunk, checksums verified). Never allocates by what a header claims: batches above the chunk

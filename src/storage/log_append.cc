@@ -134,7 +134,8 @@ Result<FollowerAppendOutcome> Log::State::append_verbatim(ByteView bytes, Leader
     while (walk.next()) {
         const record::BatchView batch = walk.batch();
         if (leader_epoch != kNoLeaderEpoch && batch.leader_epoch() > leader_epoch) break;
-        if (batch.base_offset() < expected || batch.last_offset_delta() < 0) {
+        if (batch.base_offset() < expected || batch.base_offset().value > kBaseOffsetMax ||
+            batch.last_offset_delta() < 0) {
             refuse(ErrorCode::OffsetOutOfRange,
                    fmt::format("batch at offset {} does not follow log end {}",
                                batch.base_offset().value, expected.value));

@@ -261,6 +261,9 @@ Status LogLoader::repair_indexes() {
     for (size_t i = 0; i < floor; ++i) {
         Segment& segment = *s.segments[i];
         MILLRACE_TRY_ASSIGN(bool good, segment.check_indexes());
+        if (good && i + 1 < s.segments.size()) {
+            MILLRACE_TRY_ASSIGN(good, segment.indexes_below(s.segments[i + 1]->base()));
+        }
         if (good && !input_.clean && i + 1 == floor) {
             // Sealed when it was flushed already: its indexes may not have reached the disk.
             MILLRACE_TRY_ASSIGN(good, segment.indexes_rise());
@@ -296,6 +299,8 @@ Status LogLoader::find_end() {
         next = s.active().read_next_offset();
     }
     MILLRACE_TRY_ASSIGN(s.log_end, std::move(next));
+    MILLRACE_TRY_ASSIGN(const bool good, s.active().indexes_below(s.log_end));
+    if (!good) MILLRACE_TRY(repair(s.active()));
     s.recovery_point = s.log_end;
     return {};
 }

@@ -28,16 +28,18 @@ Result<bool> Log::State::truncate(Offset offset, WallMs now) {
         MILLRACE_TRY(truncate_fully(offset, now));
         return true;
     }
-    MILLRACE_TRY(lower_recovery_point(offset));
+    const size_t index = segment_index(offset);
+    MILLRACE_TRY_ASSIGN(const auto cut, segments[index]->find(offset));
+    const Offset end = cut ? std::min(offset, cut->base_offset) : offset;
+    MILLRACE_TRY(lower_recovery_point(end));
     ++generation;
     forget_positions();
-    const size_t keep = segment_index(offset) + 1;
-    if (keep < segments.size()) MILLRACE_TRY(delete_segments(keep, segments.size() - keep));
-    Segment& segment = active();
-    MILLRACE_TRY_ASSIGN(const auto cut, segment.find(offset));
-    MILLRACE_TRY(segment.truncate(offset, now).status());
-    segment.synced = false;
-    log_end = cut ? std::min(offset, cut->base_offset) : offset;
+    if (index + 1 < segments.size()) {
+        MILLRACE_TRY(delete_segments(index + 1, segments.size() - index - 1));
+    }
+    MILLRACE_TRY(active().truncate(offset, now).status());
+    active().synced = false;
+    log_end = end;
     log_start = std::min(log_start, log_end);
     recovery_point = std::min(recovery_point, log_end);
     update_high_watermark(std::min(high_watermark, log_end));
@@ -87,9 +89,11 @@ Status Log::State::forget_lowered_point() {
 }
 
 Status Log::State::delete_segments(size_t from, size_t count) {
+    // From the outer end inwards, so that a crash half-way leaves no hole in the middle.
     std::vector<std::string> paths;
-    for (size_t i = from; i < from + count; ++i) {
-        MILLRACE_TRY_ASSIGN(std::vector<std::string> renamed, segments[i]->rename_deleted());
+    for (size_t n = 0; n < count; ++n) {
+        Segment& segment = *segments[from == 0 ? n : from + count - 1 - n];
+        MILLRACE_TRY_ASSIGN(std::vector<std::string> renamed, segment.rename_deleted());
         paths.insert(paths.end(), renamed.begin(), renamed.end());
     }
     const auto first = segments.begin() + static_cast<std::ptrdiff_t>(from);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "storage/retention.h"
+
 namespace millrace::storage {
 namespace {
 
@@ -237,7 +239,7 @@ const ProducerEntry* ProducerState::find(ProducerId id) const {
 }
 
 bool ProducerState::expired(const ProducerEntry& entry, WallMs now, int64_t expiration_ms) {
-    return !entry.has_transaction() && now.value - entry.last_timestamp.value >= expiration_ms;
+    return !entry.has_transaction() && wrapping_minus(now, entry.last_timestamp) >= expiration_ms;
 }
 
 void ProducerState::expire(WallMs now, int64_t expiration_ms) {

@@ -18,6 +18,12 @@ struct SegmentFacts {
     uint64_t size_bytes = 0;
 };
 
+/// Record timestamps are any number a client likes; differences wrap, as Java's do.
+inline int64_t wrapping_minus(WallMs later, WallMs earlier) {
+    return static_cast<int64_t>(static_cast<uint64_t>(later.value) -
+                                static_cast<uint64_t>(earlier.value));
+}
+
 /// What every pass demands: nothing at or above the high watermark goes, nor an empty last segment.
 inline bool may_delete(const SegmentFacts& segment, Offset high_watermark) {
     const bool empty_last = !segment.has_next && segment.size_bytes == 0;
@@ -40,7 +46,7 @@ inline bool exceeds_size(const SegmentFacts& segment, int64_t retention_bytes,
 
 /// Pass 3: its youngest record is older than retention.ms.
 inline bool exceeds_age(WallMs largest_timestamp, int64_t retention_ms, WallMs now) {
-    return retention_ms >= 0 && now.value - largest_timestamp.value > retention_ms;
+    return retention_ms >= 0 && wrapping_minus(now, largest_timestamp) > retention_ms;
 }
 
 }  // namespace millrace::storage

@@ -5,6 +5,8 @@
 
 #include <limits>
 
+#include "storage/retention.h"
+
 namespace millrace::storage {
 
 Segment::Segment(FileHome& home, Offset base, WallMs created, int64_t jitter_ms)
@@ -37,6 +39,12 @@ Result<bool> Segment::check_indexes() {
     if (!index_good) return false;
     MILLRACE_TRY_ASSIGN(const bool times_good, times_.load(times->size_bytes));
     return times_good && txn_index_good_;
+}
+
+Result<bool> Segment::indexes_below(Offset end) {
+    MILLRACE_TRY_ASSIGN(const OffsetIndexEntry last, offsets_.last());
+    return (offsets_.file().count() == 0 || last.offset < end) &&
+           (times_.file().count() == 0 || times_.last().offset < end);
 }
 
 Status Segment::seal(const LogConfig& config) {
@@ -90,8 +98,8 @@ Result<bool> Segment::should_roll(const record::BatchView& batch, const Pending&
     if (size_bytes_ > 0) {
         MILLRACE_TRY_ASSIGN(first, first_batch_timestamp());
     }
-    const int64_t waited = first.value >= 0 ? batch.max_timestamp().value - first.value
-                                            : now.value - created_.value;
+    const int64_t waited = first.value >= 0 ? wrapping_minus(batch.max_timestamp(), first)
+                                            : wrapping_minus(now, created_);
     return waited > age_max - jitter_ms_;
 }
 

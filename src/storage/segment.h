@@ -44,6 +44,8 @@ class Segment {
     }
     /// Looks at the index files on disk; false: missing or implausible, rebuild them.
     Result<bool> check_indexes();
+    /// False when index entries speak of offsets at or behind `end`: rebuild them.
+    Result<bool> indexes_below(Offset end);
     /// Becoming inactive: last time index entry, pending entries out, files trimmed.
     Status seal(const LogConfig& config);
     void close_files();

@@ -5,14 +5,19 @@
 #include <limits>
 
 namespace millrace::storage {
+namespace {
+
+constexpr uint64_t kPositionMax = std::numeric_limits<int32_t>::max();  // of an index entry
+
+}  // namespace
 
 Result<std::string> SegmentRecovery::judge(BatchScanner& scanner, Offset next) {
     const record::BatchView header = scanner.header();
     if (header.base_offset() < next) return std::string("its offset does not follow");
-    if (header.last_offset_delta() < 0) return std::string("its last offset is before its first");
     if (header.last_offset() - segment_.base() > std::numeric_limits<int32_t>::max()) {
         return std::string("its offset is too far from the segment's base");
     }
+    if (scanner.position() > kPositionMax) return std::string("the segment is too large");
     if (options_.epochs && header.leader_epoch() < last_epoch_) {
         return std::string("its leader epoch is older than the batch's before");
     }
