@@ -16,7 +16,8 @@
 namespace millrace {
 
 inline constexpr size_t kPoolClassBytesMin = size_t{4} << 10;
-inline constexpr size_t kPoolClassBytesMax = size_t{1} << 20;
+// Above 1 MiB, because a produce request of 1 MiB of records is a little larger than that.
+inline constexpr size_t kPoolClassBytesMax = size_t{2} << 20;
 
 class BufferPool {
   public:

@@ -17,7 +17,8 @@ TEST(BufferPool, RoundsToClasses) {
         size_t given;
     };
     const Row rows[] = {{0, 0}, {1, 4096}, {4096, 4096}, {4097, 8192}, {65536, 65536},
-                        {1000000, 1 << 20}, {1 << 20, 1 << 20}, {(1 << 20) + 1, (1 << 20) + 1}};
+                        {1000000, 1 << 20}, {1 << 20, 1 << 20}, {(1 << 20) + 1, 2 << 20},
+                        {(2 << 20) + 1, (2 << 20) + 1}};
     BufferPool pool(0);
     for (const Row& row : rows) {
         EXPECT_EQ(BufferPool::capacity_of(row.asked), row.given) << row.asked;
