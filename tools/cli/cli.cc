@@ -182,7 +182,9 @@ int run(int argc, const char* const* argv,
         std::cout.flush();
         return context.exit_code;
     } catch (const CLI::CallForHelp&) {
-        std::cout << command_of(root, words)->help();
+        const CLI::App* command = command_of(root, words);
+        const CLI::App* parent = command->get_parent();
+        std::cout << command->help(parent != nullptr ? full_name(parent) : "");
         return kDone;
     } catch (const CLI::ParseError& error) {
         return report(context, usage_failure(root, words, error));

@@ -238,7 +238,7 @@ class Consumer {
             throw Failure{kNotFound,
                           fmt::format("{} has no offset {}", name,
                                       cursors_[data.partition_index].next),
-                          fmt::format("it starts at {}; use --from earliest",
+                          "use --from earliest, or an offset that topic describe shows"}; use --from earliest",
                                       data.log_start_offset)};
         }
         check_error(data.error_code, std::nullopt, name);
