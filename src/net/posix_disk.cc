@@ -287,6 +287,12 @@ class PosixFileSystem final : public env::FileSystem {
         return failure("set the time of", path, errno);
     }
 
+    Status make_read_only(const std::string& path) override {
+        // The owner alone may read it, as Kafka leaves its snapshots.
+        if (::chmod(path.c_str(), S_IRUSR) == 0) return {};
+        return failure("make read-only", path, errno);
+    }
+
     Status sync_directory(const std::string& directory) override {
         const Descriptor fd(open_retrying(directory, O_RDONLY | O_DIRECTORY));
         if (fd.get() < 0) return failure("open", directory, errno);
