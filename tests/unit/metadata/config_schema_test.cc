@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <map>
 
 namespace millrace::metadata {
 namespace {
@@ -232,6 +234,39 @@ TEST(ConfigDescribeBroker, ListsPublicKeysInternalOnesThatAreSetAndUnknownOnes) 
     EXPECT_EQ(synonyms_text(threads), "log.cleaner.threads=2/2 log.cleaner.threads=1/5 ");
     EXPECT_EQ(entry_of(entries, "min.insync.replicas").source,
               ConfigSource::DynamicDefaultBroker);
+}
+
+/// The golden file is what a live Kafka 4.3.1 answered for this node, all 340 keys.
+TEST(ConfigDescribeBroker, EveryEntryEqualsKafkas) {
+    const Layers layers{
+        {{"log.cleaner.threads", "2"}},
+        {{"log.retention.ms", "5000000"}, {"min.insync.replicas", "1"}},
+        {{"process.roles", "broker,controller"},
+         {"node.id", "1"},
+         {"controller.listener.names", "CONTROLLER"},
+         {"controller.quorum.bootstrap.servers", "127.0.0.1:29093"},
+         {"listeners", "PLAINTEXT://127.0.0.1:29092,CONTROLLER://127.0.0.1:29093"},
+         {"log.dirs", "/var/kafka"},
+         {"offsets.topic.replication.factor", "1"}}};
+    const std::map<ConfigSource, std::string> sources = {
+        {ConfigSource::DynamicBroker, "broker"},
+        {ConfigSource::DynamicDefaultBroker, "cluster"},
+        {ConfigSource::StaticBroker, "file"},
+        {ConfigSource::Default, "default"}};
+    std::vector<std::string> ours;
+    for (const ConfigEntry& e : describe_broker(layers.view(), {})) {
+        ours.push_back(e.name + "\t" + e.value.value_or("NULL") + "\t" + sources.at(e.source) +
+                       "\t" + (e.read_only ? "1" : "0") + "\t" + (e.sensitive ? "1" : "0"));
+    }
+    std::sort(ours.begin(), ours.end());
+    std::ifstream file(std::string(MILLRACE_SOURCE_DIR) +
+                       "/tests/golden/config/describe_broker.tsv");
+    std::vector<std::string> kafkas;
+    for (std::string line; std::getline(file, line);) {
+        if (!line.starts_with("# ")) kafkas.push_back(line);
+    }
+    std::sort(kafkas.begin(), kafkas.end());
+    EXPECT_EQ(ours, kafkas);
 }
 
 TEST(ConfigDescribeBroker, ClusterDefaultShowsOnlyWhatItSets) {
