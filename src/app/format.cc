@@ -32,7 +32,7 @@ constexpr const char* kUsage =
     "  -g, --ignore-formatted          leave formatted directories alone, format the others\n"
     "  -r, --release-version VERSION   start with the features of an older release, e.g. 4.2\n"
     "  -f, --feature NAME=LEVEL        start with another level of a feature; repeatable\n"
-    "  -S, --add-scram CREDENTIAL      e.g. 'SCRAM-SHA-256=[name=alice,password=secret]'; repeatable\n";
+    "  -S, --add-scram CREDENTIAL      'SCRAM-SHA-256=[name=alice,password=secret]'; repeatable\n";
 
 int fail(int code, const std::string& what, const std::string& fix) {
     std::fprintf(stderr, "error: %s\n", what.c_str());
@@ -98,8 +98,8 @@ std::string parse_flags(const std::vector<std::string>& args, Flags& flags) {
         std::string name = args[i];
         std::string value;
         if (!name.starts_with('-')) return "unexpected argument " + name;
-        if (const size_t equals = name.find('='); name.starts_with("--") &&
-                                                  equals != std::string::npos) {
+        if (const size_t equals = name.find('=');
+            name.starts_with("--") && equals != std::string::npos) {
             value = name.substr(equals + 1);
             name.resize(equals);
         } else if (i + 1 < args.size()) {
@@ -198,7 +198,8 @@ int info_command(const Flags& flags) {
     if (!config.has_value()) return 2;
     const auto files = net::make_posix_file_system(nullptr);
     const broker::StorageInfo info = broker::describe_storage(*files, all_log_dirs(*config));
-    for (const std::string& line : info.lines) std::printf("%s\n", line.c_str());
+    for (const std::string& line : info.lines)
+        std::printf("%s\n", line.c_str());
     return info.has_problems ? 1 : 0;
 }
 
@@ -244,9 +245,9 @@ int storage_command(const std::vector<std::string>& args) {
         return 0;
     }
     if (name != "format" && name != "info") {
-        return usage_error(name.empty() ? "a storage command is missing"
-                                        : "unknown storage command " + name,
-                           "the storage commands are format, info and random-uuid");
+        return usage_error(
+            name.empty() ? "a storage command is missing" : "unknown storage command " + name,
+            "the storage commands are format, info and random-uuid");
     }
     Flags flags;
     if (const std::string wrong = parse_flags(args, flags); !wrong.empty()) {

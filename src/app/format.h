@@ -13,8 +13,8 @@ namespace millrace::app {
 broker::StorageFormatOptions format_options(const broker::BrokerConfig& config);
 
 /// Runs the command behind `millrace storage`; `args` begins with its name. Data goes to standard
-/// output, `error:` and `fix:` to standard error. Returns the exit code: 0 done, 1 failed (Kafka's),
-/// 2 the command line or the config is wrong.
+/// output, `error:` and `fix:` to standard error. Returns the exit code: 0 done, 1 failed (as in
+/// Kafka), 2 the command line or the config is wrong.
 int storage_command(const std::vector<std::string>& args);
 
 /// Seeds from the operating system; the only randomness of a format.

@@ -170,7 +170,8 @@ bool QuorumDriverImpl::deliver_batches() {
     MILLRACE_ASSERT(batches.front().base_offset == delivered_, "delivery is contiguous");
     delivered_ = batches.back().last_offset + 1;
     MILLRACE_ASSERT(delivered_ <= committed_, "only what is committed is delivered");
-    for (QuorumListener* listener : listeners_) listener->on_commit(batches);
+    for (QuorumListener* listener : listeners_)
+        listener->on_commit(batches);
     return true;
 }
 
@@ -199,17 +200,17 @@ void QuorumDriverImpl::announce_roles() {
 
 void QuorumDriverImpl::check_snapshot_due() {
     const bool by_bytes = bytes_since_snapshot_ >= config_.snapshot_record_bytes_max;
-    const bool by_time = bytes_since_snapshot_ > 0 && config_.snapshot_interval_ms_max > 0 &&
-                         env_.clock.now() - last_snapshot_ >=
-                             milliseconds(config_.snapshot_interval_ms_max);
+    const bool by_time =
+        bytes_since_snapshot_ > 0 && config_.snapshot_interval_ms_max > 0 &&
+        env_.clock.now() - last_snapshot_ >= milliseconds(config_.snapshot_interval_ms_max);
     if (!by_bytes && !by_time) return;
     log_info(kLog, "a snapshot is due: {} since the last one",
              by_bytes ? "enough records" : "enough time");
-    for (QuorumListener* listener : listeners_) listener->on_snapshot_due();
+    for (QuorumListener* listener : listeners_)
+        listener->on_snapshot_due();
 }
 
-Result<std::unique_ptr<MetadataSnapshotSink>> QuorumDriverImpl::begin_snapshot(
-    Offset last_offset) {
+Result<std::unique_ptr<MetadataSnapshotSink>> QuorumDriverImpl::begin_snapshot(Offset last_offset) {
     if (stopped_) return {Errc::Cancelled, "the metadata log is closed"};
     if (last_offset < Offset(0) || last_offset >= delivered_) {
         return {Errc::InvalidInput,
@@ -234,8 +235,7 @@ Result<std::unique_ptr<MetadataSnapshotSink>> QuorumDriverImpl::begin_snapshot(
     header.last_contained_log_timestamp = batch->view.max_timestamp();
     header.kraft_version = quorum_->kraft_version_at(last_offset);
     if (*header.kraft_version > 0) header.voters = quorum_->voters_at(last_offset);
-    auto sink =
-        std::make_unique<SnapshotSink>(*this, id, env_.clock.wall(), std::move(writer));
+    auto sink = std::make_unique<SnapshotSink>(*this, id, env_.clock.wall(), std::move(writer));
     MILLRACE_TRY(sink->begin(header));
     bytes_since_snapshot_ = 0;
     last_snapshot_ = env_.clock.now();

@@ -34,9 +34,8 @@ QuorumDriverImpl::~QuorumDriverImpl() {
 }
 
 Status QuorumDriverImpl::load() {
-    MILLRACE_TRY_ASSIGN(log_, QuorumLog::open(env_, config_, [this](Status cause) {
-        fail(std::move(cause));
-    }));
+    MILLRACE_TRY_ASSIGN(
+        log_, QuorumLog::open(env_, config_, [this](Status cause) { fail(std::move(cause)); }));
     start_.static_voters = config_.static_voters;
     MILLRACE_TRY_ASSIGN(start_.election_state, read_quorum_state(env_.files, log_->directory()));
     delivered_ = log_->log_start_offset();
@@ -198,7 +197,8 @@ void QuorumDriverImpl::fail(Status cause) {
     // From the event loop: the failure may have been found inside a listener's own call.
     env_.timers.post([this, alive = alive_, cause = std::move(cause)] {
         if (!*alive) return;
-        for (QuorumListener* listener : listeners_) listener->on_fatal(cause);
+        for (QuorumListener* listener : listeners_)
+            listener->on_fatal(cause);
     });
 }
 
@@ -224,10 +224,10 @@ void QuorumDriverImpl::shutdown(MoveFunction<void(Status)> done) {
 
 QuorumStatus QuorumDriverImpl::status() const {
     QuorumStatus status;
-    status.voter_set = started_ ? quorum_->voters()
-                                : start_.snapshot_voters.value_or(start_.static_voters);
-    status.kraft_version = started_ ? quorum_->kraft_version()
-                                    : start_.snapshot_kraft_version.value_or(int16_t{0});
+    status.voter_set =
+        started_ ? quorum_->voters() : start_.snapshot_voters.value_or(start_.static_voters);
+    status.kraft_version =
+        started_ ? quorum_->kraft_version() : start_.snapshot_kraft_version.value_or(int16_t{0});
     if (!started_) {
         for (const raft::ReplicatedBatch& batch : start_.log_control_batches) {
             for (const raft::ControlRecord& record : batch.control_records) {

@@ -74,8 +74,8 @@ class QuorumDriverImpl : public QuorumDriver {
 
     bool delivery_scheduled_ = false;
     std::optional<raft::SnapshotId> snapshot_to_load_;
-    Offset delivered_{0};   // exclusive
-    Offset committed_{0};   // exclusive
+    Offset delivered_{0};  // exclusive
+    Offset committed_{0};  // exclusive
     std::deque<raft::RoleChange> role_changes_;
     std::optional<LeaderEpoch> announced_epoch_;  // that listeners were told this node leads
 

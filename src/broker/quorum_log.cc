@@ -70,8 +70,8 @@ Status QuorumLog::load(MoveFunction<void(Status)> on_failure) {
     MILLRACE_TRY_ASSIGN(log_, store_->adopt(std::move(job)));
     if (log_->topic_id().is_zero()) MILLRACE_TRY(log_->set_topic_id(kMetadataTopicId));
 
-    MILLRACE_TRY(storage::remove_stale_metadata_snapshots(env_.files, directory_,
-                                                          log_->log_start_offset()));
+    MILLRACE_TRY(
+        storage::remove_stale_metadata_snapshots(env_.files, directory_, log_->log_start_offset()));
     MILLRACE_TRY(refresh_snapshots());
     const Offset start = log_->log_start_offset();
     if (start > Offset(0) && (snapshots_.empty() || snapshots_.back().id.end_offset < start)) {
@@ -162,8 +162,7 @@ Result<std::vector<StoredBatch>> QuorumLog::read(Offset from, Offset end, size_t
         batches.push_back({view, bytes.slice(walk.start(), view.size_bytes())});
     }
     if (batches.empty()) {
-        return {Errc::Corrupt,
-                fmt::format("{}: no batch at offset {}", directory_, from.value)};
+        return {Errc::Corrupt, fmt::format("{}: no batch at offset {}", directory_, from.value)};
     }
     return batches;
 }
@@ -222,7 +221,8 @@ Result<bool> QuorumLog::clean(WallMs now) {
     bool cleaned = false;
     while (snapshots_.size() > 1) {
         uint64_t bytes = log_->size_bytes();
-        for (const storage::MetadataSnapshotInfo& info : snapshots_) bytes += info.size_bytes;
+        for (const storage::MetadataSnapshotInfo& info : snapshots_)
+            bytes += info.size_bytes;
         const bool too_large = config_.retention_bytes_max >= 0 &&
                                bytes > static_cast<uint64_t>(config_.retention_bytes_max);
         bool too_old = false;

@@ -82,7 +82,8 @@ Result<raft::VoterSet> from_wire(const wire::VotersRecord& record) {
                           row.k_raft_version_feature.max_supported_version};
         for (const raft::Voter& other : voters) {
             if (other.key.id == voter.key.id) {
-                return {Errc::Corrupt, fmt::format("VotersRecord names node {} twice", row.voter_id)};
+                return {Errc::Corrupt,
+                        fmt::format("VotersRecord names node {} twice", row.voter_id)};
             }
         }
         voters.push_back(std::move(voter));

@@ -75,10 +75,10 @@ class JsonScan {
         if (c == '"') return string(out);
         if (c == '{') return object(nullptr, depth + 1);
         if (c == '[') return array(depth + 1);
-        while (at_ < text_.size() && (std::string_view("+-.eE").find(text_[at_]) !=
-                                          std::string_view::npos ||
-                                      (text_[at_] >= '0' && text_[at_] <= '9') ||
-                                      (text_[at_] >= 'a' && text_[at_] <= 'z'))) {
+        while (at_ < text_.size() &&
+               (std::string_view("+-.eE").find(text_[at_]) != std::string_view::npos ||
+                (text_[at_] >= '0' && text_[at_] <= '9') ||
+                (text_[at_] >= 'a' && text_[at_] <= 'z'))) {
             out += text_[at_++];
         }
         return !out.empty();
@@ -105,17 +105,18 @@ Result<int32_t> integer(const std::map<std::string, std::string>& keys, const st
 std::string print_quorum_state(const raft::ElectionState& state, int16_t kraft_version,
                                const raft::VoterSet& voters) {
     if (kraft_version > 0) {
-        return fmt::format(
-            R"({{"leaderId":{},"leaderEpoch":{},"votedId":{},"votedDirectoryId":"{}","data_version":1}})",
-            state.leader_id.value, state.epoch.value, state.voted.id.value,
-            state.voted.directory_id.to_string());
+        return fmt::format(R"({{"leaderId":{},"leaderEpoch":{},"votedId":{},)"
+                           R"("votedDirectoryId":"{}","data_version":1}})",
+                           state.leader_id.value, state.epoch.value, state.voted.id.value,
+                           state.voted.directory_id.to_string());
     }
     std::string ids;
     for (const raft::Voter& voter : voters.voters()) {
         ids += fmt::format(R"({}{{"voterId":{}}})", ids.empty() ? "" : ",", voter.key.id.value);
     }
     return fmt::format(
-        R"({{"clusterId":"","leaderId":{},"leaderEpoch":{},"votedId":{},"appliedOffset":0,"currentVoters":[{}],"data_version":0}})",
+        R"({{"clusterId":"","leaderId":{},"leaderEpoch":{},"votedId":{},"appliedOffset":0,)"
+        R"("currentVoters":[{}],"data_version":0}})",
         state.leader_id.value, state.epoch.value, state.voted.id.value, ids);
 }
 
@@ -152,8 +153,9 @@ Result<std::optional<raft::ElectionState>> read_quorum_state(env::FileSystem& fi
     MILLRACE_TRY_ASSIGN(const uint64_t size, (*file)->size());
     if (size > kFileBytesMax) return {Errc::Corrupt, directory + kFileName + " is too large"};
     std::string text(size, '\0');
-    MILLRACE_TRY_ASSIGN(const size_t got, (*file)->read_at(
-        0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
+    MILLRACE_TRY_ASSIGN(
+        const size_t got,
+        (*file)->read_at(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
     text.resize(got);
     auto state = parse_quorum_state(text);
     if (!state.ok()) {

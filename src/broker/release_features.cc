@@ -99,8 +99,10 @@ Result<std::pair<std::string, int16_t>> parse_feature_level(const std::string& t
                 "Can't parse feature=level string " + text + ": equals sign not found."};
     }
     auto trim = [](std::string part) {
-        while (!part.empty() && part.front() == ' ') part.erase(0, 1);
-        while (!part.empty() && part.back() == ' ') part.pop_back();
+        while (!part.empty() && part.front() == ' ')
+            part.erase(0, 1);
+        while (!part.empty() && part.back() == ' ')
+            part.pop_back();
         return part;
     };
     const std::string name = trim(text.substr(0, equals));
@@ -130,18 +132,19 @@ Result<FeatureLevels> effective_feature_levels(const FeatureLevels& wanted,
             return {Errc::InvalidInput, "metadata.version 4.4-IV0 is not yet stable."};
         }
         if (metadata_version_name(metadata_version).empty()) {
-            return {Errc::InvalidInput,
-                    fmt::format("No MetadataVersion with feature level {}. Valid feature levels "
-                                "are from {} to {}.",
-                                metadata_version, kMetadataVersionOldest,
-                                kMetadataVersionUnstable)};
+            return {
+                Errc::InvalidInput,
+                fmt::format("No MetadataVersion with feature level {}. Valid feature levels "
+                            "are from {} to {}.",
+                            metadata_version, kMetadataVersionOldest, kMetadataVersionUnstable)};
         }
     }
     FeatureLevels levels = wanted;
     for (const auto& [name, level] : wanted) {
         if (name == kMetadataVersionFeature || find_feature(name) != nullptr) continue;
         std::string all;
-        for (const FeatureRow& row : kFeatures) all += (all.empty() ? "" : ", ") + std::string(row.name);
+        for (const FeatureRow& row : kFeatures)
+            all += (all.empty() ? "" : ", ") + std::string(row.name);
         return {Errc::InvalidInput,
                 "Unsupported feature: " + name + ". Supported features are: " + all};
     }
@@ -149,10 +152,10 @@ Result<FeatureLevels> effective_feature_levels(const FeatureLevels& wanted,
     for (const FeatureRow& row : kFeatures) {
         if (std::string(row.name) == kKRaftVersionFeature) {
             const auto it = wanted.find(row.name);
-            MILLRACE_TRY_ASSIGN(levels[row.name],
-                                effective_kraft_version(
-                                    it == wanted.end() ? std::optional<int16_t>() : it->second,
-                                    dynamic_quorum));
+            MILLRACE_TRY_ASSIGN(
+                levels[row.name],
+                effective_kraft_version(it == wanted.end() ? std::optional<int16_t>() : it->second,
+                                        dynamic_quorum));
         } else if (!levels.contains(row.name)) {
             levels[row.name] = metadata_version >= row.default_from ? row.max : int16_t{0};
         }

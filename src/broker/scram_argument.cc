@@ -36,7 +36,8 @@ Status invalid(std::string text) { return {Errc::InvalidInput, std::move(text)};
 std::optional<std::vector<uint8_t>> decode_base64(std::string_view text) {
     constexpr std::string_view kAlphabet =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    while (text.ends_with('=')) text.remove_suffix(1);
+    while (text.ends_with('='))
+        text.remove_suffix(1);
     if (text.size() % 4 == 1) return std::nullopt;
     std::vector<uint8_t> out;
     uint32_t bits = 0;
@@ -87,7 +88,8 @@ std::optional<std::string> take(std::map<std::string, std::string>& components, 
 std::vector<uint8_t> random_salt(Rng& rng) {
     constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
     std::vector<uint8_t> salt(kSaltBytes);
-    for (uint8_t& byte : salt) byte = static_cast<uint8_t>(kDigits[rng.below(kDigits.size())]);
+    for (uint8_t& byte : salt)
+        byte = static_cast<uint8_t>(kDigits[rng.below(kDigits.size())]);
     return salt;
 }
 
@@ -128,7 +130,8 @@ Result<metadata::Record> make_record(const Mechanism& mechanism,
     }
     if (!components.empty()) {
         std::string names;
-        for (const auto& [key, value] : components) names += (names.empty() ? "" : ", ") + key;
+        for (const auto& [key, value] : components)
+            names += (names.empty() ? "" : ", ") + key;
         return invalid("Unknown SCRAM configurations: " + names);
     }
     if (iterations < kIterationsMin || iterations > kIterationsMax) {
@@ -159,8 +162,10 @@ Result<metadata::Record> make_record(const Mechanism& mechanism,
 
 Result<metadata::Record> parse_scram_argument(const std::string& text, Rng& rng) {
     std::string_view input = text;
-    while (!input.empty() && input.front() == ' ') input.remove_prefix(1);
-    while (!input.empty() && input.back() == ' ') input.remove_suffix(1);
+    while (!input.empty() && input.front() == ' ')
+        input.remove_prefix(1);
+    while (!input.empty() && input.back() == ' ')
+        input.remove_suffix(1);
     const size_t equals = input.find('=');
     if (equals == std::string_view::npos) {
         return invalid("Failed to find equals sign in SCRAM argument '" + std::string(input) + "'");

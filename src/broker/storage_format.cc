@@ -74,7 +74,8 @@ Result<raft::Voter> parse_voter(std::string_view text, const std::string& listen
         text.remove_prefix(end + 1);
     } else {
         const size_t end = text.find(':');
-        if (end == std::string_view::npos) return bad("No colon following hostname could be found.");
+        if (end == std::string_view::npos)
+            return bad("No colon following hostname could be found.");
         host = text.substr(0, end);
         text.remove_prefix(end);
     }
@@ -102,14 +103,16 @@ Result<raft::VoterSet> parse_voters(std::string_view text, const std::string& li
         const size_t comma = std::min(text.find(','), text.size());
         std::string_view one = text.substr(0, comma);
         text.remove_prefix(std::min(comma + 1, text.size()));
-        while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
-        while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
+        while (!one.empty() && one.front() == ' ')
+            one.remove_prefix(1);
+        while (!one.empty() && one.back() == ' ')
+            one.remove_suffix(1);
         if (one.empty()) continue;
         MILLRACE_TRY_ASSIGN(raft::Voter voter, parse_voter(one, listener));
         for (const raft::Voter& other : voters) {
             if (other.key.id == voter.key.id) {
-                return invalid(fmt::format("Node id {} was specified more than once.",
-                                           voter.key.id.value));
+                return invalid(
+                    fmt::format("Node id {} was specified more than once.", voter.key.id.value));
             }
         }
         voters.push_back(std::move(voter));
@@ -132,8 +135,9 @@ Result<std::optional<raft::VoterSet>> initial_voters(const StorageFormatOptions&
     const int choices = (options.standalone ? 1 : 0) + (options.no_initial_controllers ? 1 : 0) +
                         (options.initial_controllers.has_value() ? 1 : 0);
     if (choices > 1) {
-        return invalid("--standalone, --no-initial-controllers and --initial-controllers exclude "
-                       "each other.");
+        return invalid(
+            "--standalone, --no-initial-controllers and --initial-controllers exclude "
+            "each other.");
     }
     const bool names_voters = options.standalone || options.initial_controllers.has_value();
     if (options.has_static_voters && names_voters) {
@@ -155,10 +159,10 @@ Result<std::optional<raft::VoterSet>> initial_voters(const StorageFormatOptions&
         if (options.controller_port < 0) return invalid("No controller listeners found.");
         raft::Voter self;
         self.key = {options.node_id, random_uuid(rng)};
-        self.endpoints.push_back({options.controller_listener_name,
-                                  options.controller_host.empty() ? "localhost"
-                                                                  : options.controller_host,
-                                  static_cast<uint16_t>(options.controller_port)});
+        self.endpoints.push_back(
+            {options.controller_listener_name,
+             options.controller_host.empty() ? "localhost" : options.controller_host,
+             static_cast<uint16_t>(options.controller_port)});
         self.versions = {0, 1};
         return std::optional<raft::VoterSet>(raft::VoterSet({std::move(self)}));
     }
@@ -255,7 +259,8 @@ Status write_bootstrap(env::FileSystem& files, const std::string& log_dir, const
     const LeaderEpoch epoch{0};
     MILLRACE_TRY(writer->append(encode_snapshot_header(SnapshotHeader{}, epoch, now)));
     std::vector<Buffer> values;
-    for (const metadata::Record& record : plan.records) values.push_back(encode_record(record));
+    for (const metadata::Record& record : plan.records)
+        values.push_back(encode_record(record));
     MILLRACE_TRY(writer->append(encode_snapshot_records(Offset(1), epoch, values, now)));
     const Offset footer = Offset(1) + static_cast<int64_t>(values.size());
     MILLRACE_TRY(writer->append(encode_snapshot_footer(footer, epoch, now)));
@@ -301,7 +306,8 @@ Status make_durable_directories(env::FileSystem& files, const std::string& path)
         changed.push_back(at);
     }
     MILLRACE_TRY(files.make_directories(path));
-    for (const std::string& directory : changed) MILLRACE_TRY(files.sync_directory(directory));
+    for (const std::string& directory : changed)
+        MILLRACE_TRY(files.sync_directory(directory));
     return {};
 }
 
@@ -364,8 +370,7 @@ Status format_storage(env::FileSystem& files, WallMs now, Rng& rng,
                           metadata_version_name(plan.levels.at(kMetadataVersionFeature))));
         Status status = format_directory(files, log_dir, now, rng, options, plan, ensemble);
         if (!status.ok()) {
-            return {status.errc(),
-                    "Error while formatting " + log_dir + ": " + status.message()};
+            return {status.errc(), "Error while formatting " + log_dir + ": " + status.message()};
         }
     }
     return {};
@@ -418,7 +423,8 @@ StorageInfo describe_storage(env::FileSystem& files, std::vector<std::string> lo
     auto list = [&](const char* one, const char* many, const std::vector<std::string>& rows) {
         if (rows.empty()) return;
         info.lines.emplace_back(rows.size() == 1 ? one : many);
-        for (const std::string& row : rows) info.lines.push_back("  " + row);
+        for (const std::string& row : rows)
+            info.lines.push_back("  " + row);
         info.lines.emplace_back("");
     };
     list("Found log directory:", "Found log directories:", found);

@@ -10,7 +10,8 @@ namespace millrace::raft {
 
 size_t Accumulator::bytes_of(const std::vector<Buffer>& records) {
     size_t bytes = 0;
-    for (const Buffer& record : records) bytes += record.size() + kRecordOverheadBytesMax;
+    for (const Buffer& record : records)
+        bytes += record.size() + kRecordOverheadBytesMax;
     return bytes;
 }
 

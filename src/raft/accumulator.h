@@ -23,8 +23,7 @@ inline constexpr size_t kRecordOverheadBytesMax = 21;
 
 class Accumulator {
   public:
-    Accumulator(LeaderEpoch epoch, Offset next_offset)
-        : epoch_(epoch), next_offset_(next_offset) {}
+    Accumulator(LeaderEpoch epoch, Offset next_offset) : epoch_(epoch), next_offset_(next_offset) {}
 
     /// REQUIRES: records is not empty and fits() them.
     Offset add(Instant now, Duration linger, std::vector<Buffer> records);

@@ -27,9 +27,9 @@ void QuorumMachine::start(Instant now, QuorumStart start, QuorumOutput& out) {
     replicated_end_ = log_.log_end_offset();
 
     // QuorumState.initialize: never resume leadership, because an unsynced tail may be gone and
-    // (offset, epoch) would no longer name one record. Unlike Kafka 4.3.1, a candidate that lost and
-    // then followed the winner stays a follower: with records of that epoch in its log, its Vote
-    // would be an invalid request, which is fatal to whoever sent it.
+    // (offset, epoch) would no longer name one record. Unlike Kafka 4.3.1, a candidate that lost
+    // and then followed the winner stays a follower: with records of that epoch in its log, its
+    // Vote would be an invalid request, which is fatal to whoever sent it.
     const ElectionState stored = start.election_state.value_or(ElectionState{});
     epoch_ = stored.epoch;
     StateUnattached unattached;
@@ -206,9 +206,9 @@ void QuorumMachine::to_prospective(Instant now, QuorumOutput& out) {
 void QuorumMachine::to_candidate(Instant now, QuorumOutput& out) {
     MILLRACE_ASSERT(role() == QuorumRole::Prospective, "pre-vote comes before the vote");
     epoch_ = LeaderEpoch(epoch_.value + 1);
-    enter(StateCandidate{VoteTally(history_.last(), config_.local.id),
-                         random_election_deadline(now)},
-          true, out);
+    enter(
+        StateCandidate{VoteTally(history_.last(), config_.local.id), random_election_deadline(now)},
+        true, out);
     after_tally(now, out);
 }
 
@@ -244,8 +244,7 @@ void QuorumMachine::to_follower(Instant now, LeaderEpoch epoch, NodeId leader_id
     enter(std::move(next), true, out);
 }
 
-void QuorumMachine::to_resigned(Instant now, std::vector<ReplicaKey> preferred,
-                                QuorumOutput& out) {
+void QuorumMachine::to_resigned(Instant now, std::vector<ReplicaKey> preferred, QuorumOutput& out) {
     MILLRACE_ASSERT(role() == QuorumRole::Leader, "only a leader resigns");
     // What quorum-state says does not change: this node led the epoch.
     enter(StateResigned{other_voters(), std::move(preferred), random_election_deadline(now)}, false,
@@ -264,8 +263,8 @@ bool QuorumMachine::learn(Instant now, LeaderEpoch epoch, NodeId leader_id,
     if (reachable.empty() && leader_id != kNoNode) reachable = endpoints_of(leader_id);
     if (leader_id == config_.local.id) {
         // Ourselves: true of the present epoch while we lead it or just gave it up.
-        const bool ours = epoch == epoch_ && (role() == QuorumRole::Leader ||
-                                              role() == QuorumRole::Resigned);
+        const bool ours =
+            epoch == epoch_ && (role() == QuorumRole::Leader || role() == QuorumRole::Resigned);
         if (!ours) fail(out, "a peer names this node leader of an epoch that it does not lead");
         return ours;
     }
@@ -382,7 +381,8 @@ void QuorumMachine::set_wake(Instant now, QuorumOutput& out) const {
         consider(leader->accumulator.deadline());
         consider(leader->check_quorum_deadline);
         if (history_.last().size() > 1) consider(leader->begin_epoch_at);
-        for (const auto& [id, fetch] : leader->parked) consider(fetch.deadline);
+        for (const auto& [id, fetch] : leader->parked)
+            consider(fetch.deadline);
         consider_links({leader->begin_epoch_pending.begin(), leader->begin_epoch_pending.end()});
     }
     const bool fetches = role() == QuorumRole::Unattached || role() == QuorumRole::Follower;

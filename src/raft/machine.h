@@ -156,8 +156,8 @@ class QuorumMachine {
     void send_fetch(Instant now, QuorumOutput& out);
     std::vector<NodeId> fetch_targets() const;
     FetchRequest make_fetch() const;
-    void on_fetch_response(Instant now, const PeerLinks::InFlight& request,
-                           FetchResponse response, QuorumOutput& out);
+    void on_fetch_response(Instant now, const PeerLinks::InFlight& request, FetchResponse response,
+                           QuorumOutput& out);
     void on_diverging(const EpochEndOffset& diverging, QuorumOutput& out);
     void append_fetched(std::vector<ReplicatedBatch> batches, QuorumOutput& out);
     void follow_high_watermark(Offset leader_high_watermark, QuorumOutput& out);

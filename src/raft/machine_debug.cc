@@ -1,8 +1,8 @@
 // src/raft/machine_debug.cc: what must hold after every event, and the state in one line.
 #include <fmt/core.h>
 
-#include "raft/machine.h"
 #include "millrace/base/assert.h"
+#include "raft/machine.h"
 
 namespace millrace::raft {
 
@@ -28,9 +28,9 @@ void QuorumMachine::check_invariants() const {
         MILLRACE_ASSERT(leader->synced_end <= leader->appended_end, "synced <= appended");
         MILLRACE_ASSERT(leader->epoch_start_offset < leader->appended_end,
                         "an epoch starts with a record");
-        MILLRACE_ASSERT(!high_watermark_.has_value() ||
-                            *high_watermark_ > leader->epoch_start_offset,
-                        "a leader commits its own epoch first");
+        MILLRACE_ASSERT(
+            !high_watermark_.has_value() || *high_watermark_ > leader->epoch_start_offset,
+            "a leader commits its own epoch first");
         MILLRACE_ASSERT(leader->parked.size() <= kParkedFetchCountMax, "waiters are bounded");
     }
     if (const auto* follower = std::get_if<StateFollower>(&state_)) {

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "raft/machine.h"
 #include "millrace/base/assert.h"
+#include "raft/machine.h"
 
 namespace millrace::raft {
 
@@ -28,13 +28,12 @@ EpochResponse QuorumMachine::epoch_response(ErrorCode error) const {
     return {error, leader_id(), epoch_, leader_endpoints()};
 }
 
-void QuorumMachine::vote(Instant now, RequestId id, const VoteRequest& request,
-                         QuorumOutput& out) {
+void QuorumMachine::vote(Instant now, RequestId id, const VoteRequest& request, QuorumOutput& out) {
     auto answer = [&](ErrorCode error, bool granted) {
         out.send_after_persist.push_back({id, vote_response(error, granted)});
     };
-    const bool epochs_fit = request.pre_vote ? request.last_epoch <= request.epoch
-                                             : request.last_epoch < request.epoch;
+    const bool epochs_fit =
+        request.pre_vote ? request.last_epoch <= request.epoch : request.last_epoch < request.epoch;
     if (request.end_offset < Offset(0) || request.last_epoch.value < 0 || !epochs_fit) {
         return answer(ErrorCode::InvalidRequest, false);
     }
@@ -132,7 +131,7 @@ void QuorumMachine::send_votes(Instant now, QuorumOutput& out) {
     for (const NodeId id : tally.unrecorded()) {
         const Voter* voter = history_.last().find(id);
         if (voter == nullptr) continue;  // the set changed after the round began
-        VoteRequest request{config_.local,     voter->key, epoch_, log_.last_epoch(),
+        VoteRequest request{config_.local,         voter->key, epoch_, log_.last_epoch(),
                             log_.log_end_offset(), pre_vote};
         send(now, id, voter->endpoints, pre_vote ? RequestKind::PreVote : RequestKind::Vote,
              request, out);
@@ -146,8 +145,7 @@ void QuorumMachine::on_vote_response(Instant now, const PeerLinks::InFlight& req
         return;
     }
     if (request.kind == RequestKind::PreVote && role() == QuorumRole::Prospective) {
-        std::get<StateProspective>(state_).tally.record(request.destination,
-                                                        response.vote_granted);
+        std::get<StateProspective>(state_).tally.record(request.destination, response.vote_granted);
     } else if (request.kind == RequestKind::Vote && role() == QuorumRole::Candidate) {
         std::get<StateCandidate>(state_).tally.record(request.destination, response.vote_granted);
     }

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "raft/machine.h"
 #include "millrace/base/assert.h"
+#include "raft/machine.h"
 
 namespace millrace::raft {
 
@@ -76,7 +76,8 @@ void QuorumMachine::response(Instant now, uint64_t correlation, PeerResponse res
                              QuorumOutput& out) {
     const auto request = links_.finish(correlation);
     if (!request.has_value()) return;
-    const bool is_vote = request->kind == RequestKind::Vote || request->kind == RequestKind::PreVote;
+    const bool is_vote =
+        request->kind == RequestKind::Vote || request->kind == RequestKind::PreVote;
     const bool is_epoch = request->kind == RequestKind::BeginQuorumEpoch ||
                           request->kind == RequestKind::EndQuorumEpoch;
     if (auto* vote = std::get_if<VoteResponse>(&response); vote != nullptr && is_vote) {
@@ -100,8 +101,8 @@ void QuorumMachine::request_failed(Instant now, uint64_t correlation, bool unsup
     if (!request.has_value()) return;
     links_.back_off(request->destination, now + config_.retry_backoff);
     // A voter of Kafka before 4.0 knows no pre-vote: stand at once, as Kafka does (KIP-996).
-    if (unsupported_version && request->kind == RequestKind::PreVote &&
-        request->epoch == epoch_ && role() == QuorumRole::Prospective) {
+    if (unsupported_version && request->kind == RequestKind::PreVote && request->epoch == epoch_ &&
+        role() == QuorumRole::Prospective) {
         to_candidate(now, out);
     }
     // A follower whose leader does not answer asks around, for leadership may have moved.
@@ -219,8 +220,8 @@ void QuorumMachine::follow_high_watermark(Offset leader_high_watermark, QuorumOu
 void QuorumMachine::on_fetch_snapshot_response(Instant now, const PeerLinks::InFlight& request,
                                                FetchSnapshotResponse response, QuorumOutput& out) {
     auto* before = std::get_if<StateFollower>(&state_);
-    if (response.error == ErrorCode::SnapshotNotFound || response.snapshot_id.end_offset < Offset(0) ||
-        response.snapshot_id.epoch.value < 0) {
+    if (response.error == ErrorCode::SnapshotNotFound ||
+        response.snapshot_id.end_offset < Offset(0) || response.snapshot_id.epoch.value < 0) {
         // It was cleaned away meanwhile: ask the log again.
         if (before != nullptr && response.epoch == epoch_) {
             before->fetching_snapshot.reset();

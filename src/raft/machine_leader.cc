@@ -3,8 +3,8 @@
 #include <iterator>
 #include <utility>
 
-#include "raft/machine.h"
 #include "millrace/base/assert.h"
+#include "raft/machine.h"
 
 namespace millrace::raft {
 
@@ -16,7 +16,8 @@ void QuorumMachine::append_epoch_start(StateLeader& leader, QuorumOutput& out) {
     batch.epoch = epoch_;
     LeaderChange change;
     change.leader_id = config_.local.id;
-    for (const Voter& voter : history_.last().voters()) change.voters.push_back(voter.key.id);
+    for (const Voter& voter : history_.last().voters())
+        change.voters.push_back(voter.key.id);
     change.granting_voters = leader.granting_voters;
     batch.control_records.emplace_back(std::move(change));
 
@@ -294,9 +295,11 @@ std::vector<ReplicaProgress> QuorumMachine::replicas(bool voters) const {
                         row.last_fetch, row.last_caught_up});
     };
     if (voters) {
-        for (const auto& [id, row] : leader->voters) add(row);
+        for (const auto& [id, row] : leader->voters)
+            add(row);
     } else {
-        for (const auto& [key, row] : leader->observers) add(row);
+        for (const auto& [key, row] : leader->observers)
+            add(row);
     }
     return rows;
 }

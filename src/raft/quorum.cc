@@ -13,12 +13,12 @@ Quorum::~Quorum() = default;
 
 // After a contradiction nothing may be decided any more; events fall through unanswered because the
 // node stops.
-#define MILLRACE_QUORUM_EVENT(call)         \
-    do {                                    \
-        if (machine_->failed()) return;     \
-        machine_->begin_event();            \
-        call;                               \
-        machine_->drive(now, out);          \
+#define MILLRACE_QUORUM_EVENT(call)     \
+    do {                                \
+        if (machine_->failed()) return; \
+        machine_->begin_event();        \
+        call;                           \
+        machine_->drive(now, out);      \
     } while (false)
 
 void Quorum::on_start(Instant now, QuorumStart start, QuorumOutput& out) {

@@ -71,9 +71,8 @@ bool StateLeader::note_voter_alive(const VoterSet& set, const ReplicaKey& key,
 
 void StateLeader::expire_observers(Instant now) {
     for (auto it = observers.begin(); it != observers.end();) {
-        const bool expired =
-            it->second.last_fetch.has_value() &&
-            *it->second.last_fetch + kObserverSessionTimeout <= now;
+        const bool expired = it->second.last_fetch.has_value() &&
+                             *it->second.last_fetch + kObserverSessionTimeout <= now;
         it = expired ? observers.erase(it) : std::next(it);
     }
 }
@@ -87,7 +86,8 @@ std::vector<ReplicaKey> StateLeader::voters_by_progress(NodeId self) const {
         return a->end_offset.value_or(kNoOffset) > b->end_offset.value_or(kNoOffset);
     });
     std::vector<ReplicaKey> keys;
-    for (const ReplicaState* row : rows) keys.push_back(row->key);
+    for (const ReplicaState* row : rows)
+        keys.push_back(row->key);
     return keys;
 }
 

@@ -6,11 +6,11 @@
 #include <set>
 #include <vector>
 
-#include "raft/accumulator.h"
 #include "millrace/base/ids.h"
 #include "millrace/base/time.h"
 #include "millrace/raft/messages.h"
 #include "millrace/raft/quorum.h"
+#include "raft/accumulator.h"
 
 namespace millrace::raft {
 
@@ -37,8 +37,11 @@ struct ParkedFetch {
 /// Source: org.apache.kafka.raft.LeaderState.
 struct StateLeader {
     StateLeader(LeaderEpoch epoch, Offset start, std::vector<NodeId> granting)
-        : epoch_start_offset(start), granting_voters(std::move(granting)),
-          accumulator(epoch, start), appended_end(start), synced_end(start) {}
+        : epoch_start_offset(start),
+          granting_voters(std::move(granting)),
+          accumulator(epoch, start),
+          appended_end(start),
+          synced_end(start) {}
 
     /// Adjusts the rows to a new voter set; progress of those that stay is kept.
     void set_voters(const VoterSet& voters);

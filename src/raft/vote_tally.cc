@@ -4,7 +4,8 @@
 namespace millrace::raft {
 
 VoteTally::VoteTally(const VoterSet& voters, NodeId self) : majority_(voters.majority()) {
-    for (const Voter& voter : voters.voters()) votes_[voter.key.id] = Vote::Unrecorded;
+    for (const Voter& voter : voters.voters())
+        votes_[voter.key.id] = Vote::Unrecorded;
     record(self, true);
 }
 

@@ -27,10 +27,12 @@ bool next_logical_line(std::string_view text, size_t& at, std::string& line) {
         if (end == std::string_view::npos) end = text.size();
         std::string_view natural = text.substr(at, end - at);
         at = end + (text.substr(end, 2) == "\r\n" ? 2 : 1);
-        while (!natural.empty() && is_blank(natural.front())) natural.remove_prefix(1);
+        while (!natural.empty() && is_blank(natural.front()))
+            natural.remove_prefix(1);
         if (line.empty() && (natural.empty() || natural[0] == '#' || natural[0] == '!')) continue;
         size_t slashes = 0;
-        while (slashes < natural.size() && natural[natural.size() - 1 - slashes] == '\\') ++slashes;
+        while (slashes < natural.size() && natural[natural.size() - 1 - slashes] == '\\')
+            ++slashes;
         const bool goes_on = slashes % 2 == 1;
         line.append(natural.substr(0, natural.size() - (goes_on ? 1 : 0)));
         if (!goes_on) return true;
@@ -53,8 +55,7 @@ Result<std::string> unescape(std::string_view text) {
         }
         unsigned code = 0;
         const char* first = text.data() + i + 1;
-        if (i + 4 >= text.size() ||
-            std::from_chars(first, first + 4, code, 16).ptr != first + 4) {
+        if (i + 4 >= text.size() || std::from_chars(first, first + 4, code, 16).ptr != first + 4) {
             return {Errc::Corrupt, "Malformed \\uxxxx encoding."};
         }
         i += 4;
@@ -83,9 +84,11 @@ Result<Pairs> parse_properties(std::string_view text) {
         }
         key_end = std::min(key_end, line.size());
         size_t value = key_end;
-        while (value < line.size() && is_blank(line[value])) ++value;
+        while (value < line.size() && is_blank(line[value]))
+            ++value;
         if (value < line.size() && (line[value] == '=' || line[value] == ':')) ++value;
-        while (value < line.size() && is_blank(line[value])) ++value;
+        while (value < line.size() && is_blank(line[value]))
+            ++value;
         const std::string_view view(line);
         MILLRACE_TRY_ASSIGN(std::string key, unescape(view.substr(0, key_end)));
         MILLRACE_TRY_ASSIGN(pairs[key], unescape(view.substr(value)));
@@ -161,8 +164,8 @@ Result<MetaProperties> read_meta_properties(env::FileSystem& files, const std::s
         return {Errc::Corrupt, path_of(log_dir) + " is no meta.properties: it is too large"};
     }
     std::string text(size, '\0');
-    MILLRACE_TRY_ASSIGN(
-        size_t got, file->read_at(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
+    MILLRACE_TRY_ASSIGN(size_t got,
+                        file->read_at(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
     text.resize(got);
     return parse_meta_properties(text);
 }
@@ -194,13 +197,15 @@ Result<MetaProperties> parse_meta_properties(std::string_view text) {
     out.version = 0;
     if (auto it = pairs.find("version"); it != pairs.end()) {
         std::string_view trimmed = it->second;
-        while (!trimmed.empty() && trimmed.back() <= ' ') trimmed.remove_suffix(1);
+        while (!trimmed.empty() && trimmed.back() <= ' ')
+            trimmed.remove_suffix(1);
         const auto number = parse_int(trimmed);
         if (!number.has_value()) {
             return {Errc::Corrupt, "Invalid meta.properties version string '" + it->second + "'"};
         }
         if (*number != 0 && *number != 1) {
-            return {Errc::Corrupt, fmt::format("Unknown meta.properties version number {}", *number)};
+            return {Errc::Corrupt,
+                    fmt::format("Unknown meta.properties version number {}", *number)};
         }
         out.version = *number;
     }
@@ -305,9 +310,10 @@ Status MetaPropertiesEnsemble::verify(std::optional<std::string> expected_cluste
         }
         const auto [it, is_new] = seen.emplace(id, log_dir);
         if (!is_new) {
-            return {Errc::InvalidInput,
-                    fmt::format("Duplicate directory ID {} found. It was the ID of {}, but also of {}",
-                                id.to_string(), it->second, log_dir)};
+            return {
+                Errc::InvalidInput,
+                fmt::format("Duplicate directory ID {} found. It was the ID of {}, but also of {}",
+                            id.to_string(), it->second, log_dir)};
         }
     }
     return {};
@@ -331,7 +337,8 @@ Uuid MetaPropertiesEnsemble::make_directory_id(Rng& rng) const {
         const Uuid id{rng.next(), rng.next()};
         if (is_reserved_directory_id(id) || id.to_string().starts_with('-')) continue;
         bool taken = false;
-        for (const auto& [log_dir, properties] : log_dirs) taken |= properties.directory_id == id;
+        for (const auto& [log_dir, properties] : log_dirs)
+            taken |= properties.directory_id == id;
         if (!taken) return id;
     }
 }

@@ -71,8 +71,7 @@ Result<std::vector<MetadataSnapshotInfo>> list_metadata_snapshots(env::FileSyste
         MILLRACE_TRY_ASSIGN(auto info, files.stat(directory + "/" + entry.name));
         if (info.has_value()) found.push_back({name->id, info->size_bytes, info->modified});
     }
-    std::sort(found.begin(), found.end(),
-              [](const auto& a, const auto& b) { return a.id < b.id; });
+    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
     return found;
 }
 
@@ -85,8 +84,8 @@ Status remove_stale_metadata_snapshots(env::FileSystem& files, const std::string
     for (const env::DirectoryEntry& entry : *entries) {
         const auto name = parse_metadata_snapshot_name(entry.name);
         if (!name.has_value()) continue;
-        const bool stale = name->kind != MetadataSnapshotFile::Complete ||
-                           name->id.end_offset < log_start;
+        const bool stale =
+            name->kind != MetadataSnapshotFile::Complete || name->id.end_offset < log_start;
         if (stale) MILLRACE_TRY(files.remove(directory + "/" + entry.name));
     }
     return {};
@@ -152,8 +151,7 @@ MetadataSnapshotReader::MetadataSnapshotReader(std::string path, std::shared_ptr
 
 Result<std::unique_ptr<MetadataSnapshotReader>> MetadataSnapshotReader::open(
     env::FileSystem& files, const std::string& path) {
-    MILLRACE_TRY_ASSIGN(std::shared_ptr<env::File> file,
-                        files.open(path, env::OpenMode::ReadOnly));
+    MILLRACE_TRY_ASSIGN(std::shared_ptr<env::File> file, files.open(path, env::OpenMode::ReadOnly));
     MILLRACE_TRY_ASSIGN(uint64_t size, file->size());
     return std::unique_ptr<MetadataSnapshotReader>(
         new MetadataSnapshotReader(path, std::move(file), size));

@@ -23,21 +23,21 @@ struct StorageFormatOptions {
     // From the config file.
     NodeId node_id = kNoNode;
     std::vector<std::string> log_dirs;
-    std::string metadata_log_dir;            // one of log_dirs
+    std::string metadata_log_dir;  // one of log_dirs
     bool has_controller_role = false;
-    bool has_static_voters = false;          // controller.quorum.voters is set
-    std::string controller_listener_name;    // the first of controller.listener.names
-    std::string controller_host;             // of the first advertised controller listener
+    bool has_static_voters = false;        // controller.quorum.voters is set
+    std::string controller_listener_name;  // the first of controller.listener.names
+    std::string controller_host;           // of the first advertised controller listener
     int32_t controller_port = -1;
     // From the command line.
-    std::string cluster_id;                  // -t
-    bool standalone = false;                 // -s
-    bool no_initial_controllers = false;     // -N
+    std::string cluster_id;                          // -t
+    bool standalone = false;                         // -s
+    bool no_initial_controllers = false;             // -N
     std::optional<std::string> initial_controllers;  // -I id@host:port:directory,...
-    bool ignore_formatted = false;           // -g
+    bool ignore_formatted = false;                   // -g
     std::optional<std::string> release_version;      // -r
-    std::vector<std::string> features;       // -f name=level
-    std::vector<std::string> scram;          // -S mechanism=[name=...,password=...]
+    std::vector<std::string> features;               // -f name=level
+    std::vector<std::string> scram;                  // -S mechanism=[name=...,password=...]
 };
 
 /// Formats every directory that is not formatted yet: bootstrap.checkpoint, the 0-0 snapshot of a

@@ -17,7 +17,8 @@ std::string golden(const std::string& name) {
 
 std::vector<std::string> texts(const Recorder& listener) {
     std::vector<std::string> out;
-    for (const auto& [offset, text] : listener.records) out.push_back(text);
+    for (const auto& [offset, text] : listener.records)
+        out.push_back(text);
     return out;
 }
 
@@ -32,8 +33,7 @@ TEST(QuorumDriver, LoneVoterLeadsAtOnceAndWritesWhatKafkaWrites) {
               R"("votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1})");
     // The first batch is Kafka's byte for byte, except for times, checksum, directory and port.
     const std::string theirs = golden("metadata_log/dynamic/00000000000000000000.log");
-    const std::string ours =
-        w.disk.contents(std::string(kDirectory) + "/00000000000000000000.log");
+    const std::string ours = w.disk.contents(std::string(kDirectory) + "/00000000000000000000.log");
     ASSERT_GE(ours.size(), 174u);
     const record::BatchView mine(ByteView(ours).sub(0, 174));
     const record::BatchView kafka(ByteView(theirs).sub(0, 174));
@@ -189,8 +189,10 @@ TEST(QuorumDriver, SurvivesACrashAtEveryStep) {
                 auto sink = w.driver->begin_snapshot(w.listener->next - 1);
                 if (!sink.ok()) return;
                 std::vector<Buffer> records;
-                for (const auto& text : texts(*w.listener)) records.push_back(Buffer::copy_of(text));
-                if ((*sink)->append(std::move(records)).ok()) static_cast<void>((*sink)->finish().ok());
+                for (const auto& text : texts(*w.listener))
+                    records.push_back(Buffer::copy_of(text));
+                if ((*sink)->append(std::move(records)).ok())
+                    static_cast<void>((*sink)->finish().ok());
             };
             w.settle();
             for (int i = 0; i < 12 && !w.listener->fatal; ++i) {
@@ -199,7 +201,8 @@ TEST(QuorumDriver, SurvivesACrashAtEveryStep) {
             }
             ended = !w.disk.halted();
         }
-        const auto committed = w.listener == nullptr ? std::vector<std::string>() : texts(*w.listener);
+        const auto committed =
+            w.listener == nullptr ? std::vector<std::string>() : texts(*w.listener);
         const LeaderEpoch epoch = w.listener == nullptr ? LeaderEpoch(0) : w.listener->epoch;
         w.drop_process();
         w.disk.crash(support::CrashStyle::Random, rng);

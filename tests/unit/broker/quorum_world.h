@@ -30,7 +30,8 @@ class WorldTimers final : public env::Timers {
 
     size_t run_posted() {
         auto tasks = std::exchange(posted_, {});
-        for (auto& task : tasks) task();
+        for (auto& task : tasks)
+            task();
         return tasks.size();
     }
     Instant next() const { return armed_.empty() ? Instant::never() : armed_.begin()->first.first; }
@@ -166,7 +167,8 @@ class QuorumDriverWorld {
     }
     raft::ProposeResult propose(const std::vector<std::string>& texts) {
         std::vector<Buffer> records;
-        for (const std::string& text : texts) records.push_back(Buffer::copy_of(text));
+        for (const std::string& text : texts)
+            records.push_back(Buffer::copy_of(text));
         return driver->propose(listener->epoch, std::move(records));
     }
     void drop_process() {

@@ -46,7 +46,8 @@ std::string without_times(std::string bytes) {
     record::BatchIterator walk{ByteView(bytes)};
     std::string out = bytes;
     while (walk.next()) {
-        for (const size_t at : {record::kCrcAt, record::kBaseTimestampAt, record::kMaxTimestampAt}) {
+        for (const size_t at :
+             {record::kCrcAt, record::kBaseTimestampAt, record::kMaxTimestampAt}) {
             out.replace(walk.start() + at, at == record::kCrcAt ? 4 : 8,
                         at == record::kCrcAt ? 4 : 8, '\0');
         }
@@ -124,22 +125,24 @@ TEST(StorageFormat, RefusesWithKafkasWords) {
          "Cannot set kraft.version to 0 if controller.quorum.voters is empty and one of the flags "
          "--standalone, --initial-controllers, or --no-initial-controllers is used. For dynamic "
          "controllers support, try removing the --feature flag for kraft.version."},
-        {"both", [](StorageFormatOptions& o) {
+        {"both",
+         [](StorageFormatOptions& o) {
              o.features = {"metadata.version=30"};
              o.release_version = "4.2";
          },
          "Use --release-version instead of --feature metadata.version=X to avoid ambiguity."},
         {"unstable", [](StorageFormatOptions& o) { o.features = {"metadata.version=31"}; },
          "metadata.version 4.4-IV0 is not yet stable."},
-        {"voters", [](StorageFormatOptions& o) {
+        {"voters",
+         [](StorageFormatOptions& o) {
              o.standalone = false;
              o.initial_controllers = "1localhost";
          },
          "No @ found in dynamic voter string."},
-        {"twice", [](StorageFormatOptions& o) {
+        {"twice",
+         [](StorageFormatOptions& o) {
              o.standalone = false;
-             o.initial_controllers =
-                 "1@a:1:ojBbeR18RumznFhzNNcEHA,1@b:2:ojBbeR18RumznFhzNNcEHA";
+             o.initial_controllers = "1@a:1:ojBbeR18RumznFhzNNcEHA,1@b:2:ojBbeR18RumznFhzNNcEHA";
          },
          "Node id 1 was specified more than once."},
     };
@@ -205,7 +208,8 @@ TEST(StorageFormat, SurvivesACrashAtEveryStep) {
             const bool formatted = disk.stat(path + "/meta.properties")->has_value();
             EXPECT_TRUE(formatted || !reported) << "stop " << stop;
             if (!formatted) continue;
-            EXPECT_EQ(disk.contents(path + "/bootstrap.checkpoint").size(), 411u) << "stop " << stop;
+            EXPECT_EQ(disk.contents(path + "/bootstrap.checkpoint").size(), 411u)
+                << "stop " << stop;
             if (path == "/a") {
                 EXPECT_EQ(disk.contents("/a/__cluster_metadata-0/"
                                         "00000000000000000000-0000000000.checkpoint")

@@ -58,7 +58,8 @@ TEST(VoterHistory, HoldsFromTheRecordOnAndIsUndoneByTruncation) {
     VoterHistory history(VoterSet{});
     history.load_snapshot(Offset(-1), int16_t{1}, test_voters(1, true));
     EXPECT_EQ(history.last_offset(), Offset(-1));
-    history.add(Offset(0), {LeaderChange{}, KRaftVersionChange{1}, VotersChange{test_voters(2, true)}});
+    history.add(Offset(0),
+                {LeaderChange{}, KRaftVersionChange{1}, VotersChange{test_voters(2, true)}});
     history.add(Offset(50), {VotersChange{test_voters(3, true)}});
     EXPECT_EQ(history.last().size(), 3u);
     EXPECT_EQ(history.at(Offset(49)).size(), 2u);

@@ -26,9 +26,8 @@ inline Endpoints test_endpoints(int id) {
 inline VoterSet test_voters(int count, bool dynamic) {
     std::vector<Voter> voters;
     for (int id = 1; id <= count; ++id) {
-        voters.push_back({{NodeId(id), dynamic ? test_directory(id) : Uuid{}},
-                          test_endpoints(id),
-                          {0, 1}});
+        voters.push_back(
+            {{NodeId(id), dynamic ? test_directory(id) : Uuid{}}, test_endpoints(id), {0, 1}});
     }
     return VoterSet(std::move(voters));
 }
@@ -58,7 +57,8 @@ struct FakeLog : LogView {
         return std::nullopt;
     }
     void truncate(Offset end) {
-        while (!batches.empty() && batches.back().last_offset >= end) batches.pop_back();
+        while (!batches.empty() && batches.back().last_offset >= end)
+            batches.pop_back();
         synced_end = std::min(synced_end, end);
     }
 };
@@ -92,7 +92,8 @@ class QuorumWorld {
 
     QuorumWorld(int count, bool dynamic, uint64_t seed)
         : dynamic_(dynamic), rng_(seed), voters_(test_voters(count, dynamic)) {
-        for (int id = 1; id <= count; ++id) nodes_[id];
+        for (int id = 1; id <= count; ++id)
+            nodes_[id];
     }
 
     std::string trace;  // cleared by whoever reads it
@@ -151,7 +152,8 @@ class QuorumWorld {
     ProposeResult propose(int id, int count) {
         Node& n = nodes_.at(id);
         std::vector<Buffer> records;
-        for (int i = 0; i < count; ++i) records.push_back(Buffer::copy_of("r"));
+        for (int i = 0; i < count; ++i)
+            records.push_back(Buffer::copy_of("r"));
         ProposeResult result;
         event(id, [&](QuorumOutput& out) {
             result = n.quorum->on_propose(now_, n.quorum->epoch(), std::move(records), out);
@@ -160,8 +162,7 @@ class QuorumWorld {
     }
     void resign(int id) {
         Node& n = nodes_.at(id);
-        event(id,
-              [&](QuorumOutput& out) { n.quorum->on_resign(now_, n.quorum->epoch(), out); });
+        event(id, [&](QuorumOutput& out) { n.quorum->on_resign(now_, n.quorum->epoch(), out); });
     }
     void shutdown(int id) {
         Node& n = nodes_.at(id);
@@ -219,7 +220,8 @@ class QuorumWorld {
     }
     /// Delivers until nothing is under way; fetches at a leader wait there.
     void deliver_all() {
-        for (int guard = 0; guard < 1000 && !messages.empty(); ++guard) deliver_one(0);
+        for (int guard = 0; guard < 1000 && !messages.empty(); ++guard)
+            deliver_one(0);
     }
 
     /// Time passes and messages flow, a millisecond each way.
@@ -325,7 +327,8 @@ class QuorumWorld {
     }
     static std::string print(const std::vector<NodeId>& ids) {
         std::string text;
-        for (const NodeId id : ids) text += (text.empty() ? "" : ",") + std::to_string(id.value);
+        for (const NodeId id : ids)
+            text += (text.empty() ? "" : ",") + std::to_string(id.value);
         return text;
     }
     static std::string print(const PeerRequest& request) {
@@ -338,8 +341,10 @@ class QuorumWorld {
         }
         if (const auto* end = std::get_if<EndQuorumEpochRequest>(&request)) {
             std::vector<NodeId> ids;
-            for (const ReplicaKey& key : end->preferred_candidates) ids.push_back(key.id);
-            return fmt::format("EndQuorumEpoch epoch={} preferred={}", end->epoch.value, print(ids));
+            for (const ReplicaKey& key : end->preferred_candidates)
+                ids.push_back(key.id);
+            return fmt::format("EndQuorumEpoch epoch={} preferred={}", end->epoch.value,
+                               print(ids));
         }
         if (const auto* fetch = std::get_if<FetchRequest>(&request)) {
             return fmt::format("Fetch epoch={} from={}@{}", fetch->current_leader_epoch.value,
@@ -349,8 +354,7 @@ class QuorumWorld {
     }
     static std::string print(const PeerResponse& response) {
         if (const auto* vote = std::get_if<VoteResponse>(&response)) {
-            return fmt::format("vote error={} {} epoch={} leader={}",
-                               static_cast<int>(vote->error),
+            return fmt::format("vote error={} {} epoch={} leader={}", static_cast<int>(vote->error),
                                vote->vote_granted ? "granted" : "refused", vote->epoch.value,
                                vote->leader_id.value);
         }
@@ -359,10 +363,10 @@ class QuorumWorld {
                                epoch->epoch.value, epoch->leader_id.value);
         }
         if (const auto* fetch = std::get_if<FetchResponse>(&response)) {
-            std::string text = fmt::format(
-                "fetch error={} epoch={} leader={} hw={} batches={}",
-                static_cast<int>(fetch->error), fetch->epoch.value, fetch->leader_id.value,
-                fetch->high_watermark.value, fetch->batches.size());
+            std::string text = fmt::format("fetch error={} epoch={} leader={} hw={} batches={}",
+                                           static_cast<int>(fetch->error), fetch->epoch.value,
+                                           fetch->leader_id.value, fetch->high_watermark.value,
+                                           fetch->batches.size());
             if (fetch->diverging_epoch.has_value()) {
                 text += fmt::format(" diverging={}@{}", fetch->diverging_epoch->end_offset.value,
                                     fetch->diverging_epoch->epoch.value);

@@ -23,9 +23,8 @@ class Checker {
             for (const LeaderEpoch epoch : node.led) {
                 const auto [it, is_new] = leaders_.emplace(epoch, id);
                 if (!is_new && it->second != id) {
-                    return ::testing::AssertionFailure()
-                           << "nodes " << id << " and " << it->second << " led epoch "
-                           << epoch.value;
+                    return ::testing::AssertionFailure() << "nodes " << id << " and " << it->second
+                                                         << " led epoch " << epoch.value;
                 }
             }
             node.led.clear();
@@ -35,8 +34,7 @@ class Checker {
                 if (!is_new && it->second != batch.epoch) {
                     return ::testing::AssertionFailure()
                            << "offset " << batch.base_offset.value << " was committed in epoch "
-                           << it->second.value << ", node " << id << " has "
-                           << batch.epoch.value;
+                           << it->second.value << ", node " << id << " has " << batch.epoch.value;
                 }
             }
             if (node.quorum != nullptr && node.log.log_end_offset() < node.committed) {
@@ -86,7 +84,8 @@ void run_seed(int count, bool dynamic, uint64_t seed) {
     QuorumWorld world(count, dynamic, seed);
     Checker checker;
     Rng rng(seed * 7919);
-    for (int id = 1; id <= count; ++id) world.start(id);
+    for (int id = 1; id <= count; ++id)
+        world.start(id);
     for (int i = 0; i < 4000; ++i) {
         one_step(world, rng, count);
         ASSERT_TRUE(checker.check(world)) << "step " << i;
@@ -96,7 +95,8 @@ void run_seed(int count, bool dynamic, uint64_t seed) {
         if (world.node(id).quorum == nullptr) world.start(id);
     }
     world.auto_sync = true;
-    for (int id = 1; id <= count; ++id) world.sync(id);
+    for (int id = 1; id <= count; ++id)
+        world.sync(id);
     world.run(seconds(20));
     ASSERT_TRUE(checker.check(world));
     int leader = 0;
