@@ -157,6 +157,7 @@ QuorumDriverConfig Node::Impl::quorum_config() const {
 metadata::ControllerOptions Node::Impl::controller_options() const {
     metadata::ControllerOptions options;
     options.node_id = config.node_id;
+    options.local_broker = config.broker_role;
     options.cluster_id = log_dirs.cluster_id();
     options.seed = env.seed;
     options.session_timeout = milliseconds(config.broker_session_timeout_ms);

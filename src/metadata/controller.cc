@@ -58,7 +58,8 @@ class Controller::Impl {
         epoch_ = epoch;
         next_offset_ = tick.log_end;
         committed_end_ = tick.log_end;
-        heartbeats_.start(tick.now, state_.image.cluster);
+        heartbeats_.start(tick.now, state_.image.cluster,
+                          options_.local_broker ? options_.node_id : kNoNode);
         next_noop_ = options_.idle_interval.nanos > 0 ? tick.now + options_.idle_interval
                                                       : Instant::never();
         next_balance_ = options_.leader_rebalance ? tick.now + options_.leader_rebalance_interval

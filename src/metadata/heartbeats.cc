@@ -5,14 +5,14 @@
 
 namespace millrace::metadata {
 
-void Heartbeats::start(Instant now, const ClusterImage& cluster) {
+void Heartbeats::start(Instant now, const ClusterImage& cluster, NodeId local) {
     brokers_.clear();
     for (const auto& [id, image] : cluster.brokers) {
         Broker broker;
         broker.epoch = image->epoch;
         broker.fenced = image->fenced;
         broker.last_contact = now;
-        broker.contacted = !image->fenced;
+        broker.contacted = !image->fenced && id != local;
         brokers_.emplace(id, broker);
     }
 }

@@ -29,8 +29,9 @@ class Heartbeats {
   public:
     explicit Heartbeats(Duration session) : session_(session) {}
 
-    /// Activation: every unfenced broker of `cluster` has contact now.
-    void start(Instant now, const ClusterImage& cluster);
+    /// Activation: every unfenced broker of `cluster` has contact now, except `local`: the broker
+    /// of this very process registers anew, its earlier incarnation cannot be alive.
+    void start(Instant now, const ClusterImage& cluster, NodeId local = kNoNode);
     void clear() { brokers_.clear(); }
     /// The registration of `id` appeared, changed its fencing or went away.
     void sync(Instant now, const ClusterImage& cluster, NodeId id);

@@ -164,6 +164,10 @@ struct ControllerOutput {
 
 struct ControllerOptions {
     NodeId node_id;
+    /// A broker runs in this process under the same id (combined mode): a new incarnation of it
+    /// proves that the old one is gone, so its registration does not wait for the session's end
+    /// (Kafka waits 9 s after kill -9 here).
+    bool local_broker = false;
     std::string cluster_id;
     uint64_t seed = 1;
     Duration session_timeout = milliseconds(9000);          // broker.session.timeout.ms
