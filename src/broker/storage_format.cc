@@ -128,6 +128,14 @@ Uuid random_uuid(Rng& rng) {
     }
 }
 
+/// Listener names are compared and stored in upper case (ListenerName.normalised).
+std::string normalised(std::string name) {
+    for (char& c : name) {
+        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    }
+    return name;
+}
+
 /// The voters of a dynamic quorum's first snapshot; nothing for a static quorum or a node that is
 /// to learn them (StorageTool.runFormatCommand).
 Result<std::optional<raft::VoterSet>> initial_voters(const StorageFormatOptions& options,
@@ -148,8 +156,9 @@ Result<std::optional<raft::VoterSet>> initial_voters(const StorageFormatOptions&
             "instead.");
     }
     if (options.initial_controllers.has_value()) {
-        MILLRACE_TRY_ASSIGN(auto voters, parse_voters(*options.initial_controllers,
-                                                      options.controller_listener_name));
+        MILLRACE_TRY_ASSIGN(auto voters,
+                            parse_voters(*options.initial_controllers,
+                                         normalised(options.controller_listener_name)));
         return std::optional<raft::VoterSet>(std::move(voters));
     }
     if (options.standalone) {
