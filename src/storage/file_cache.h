@@ -61,6 +61,7 @@ struct FileHome {
     env::FileSystem* files = nullptr;
     FileCache* cache = nullptr;
     std::string directory;
+    FileStage stage = FileStage::Live;  // Cleaned while compaction writes a segment
 };
 
 /// One file of a segment, opened on demand.
@@ -69,7 +70,7 @@ class SegmentFileHandle {
     SegmentFileHandle(FileHome& home, Offset base, SegmentFile file)
         : home_(&home), base_(base), file_(file) {}
     std::string path() const {
-        return join_path(home_->directory, segment_file_name(base_, file_));
+        return join_path(home_->directory, segment_file_name(base_, file_, home_->stage));
     }
     Result<std::shared_ptr<env::File>> open(env::OpenMode mode = env::OpenMode::ReadWrite);
     void close() { slot_.close(); }

@@ -150,7 +150,8 @@ Status LogLoader::complete_swaps(const std::vector<SegmentFileName>& swaps) {
         if (swap.file != SegmentFile::Log) continue;
         MILLRACE_TRY_ASSIGN(const Offset end, swap_end(swap.base));
         low = std::min(low.value_or(swap.base), swap.base);
-        high = std::max(high, end);
+        // Also of an empty segment, the files of the old one must not stay (a transaction index).
+        high = std::max({high, end, swap.base + 1});
     }
     MILLRACE_TRY_ASSIGN(const auto entries, files_.list(input_.directory));
     for (const env::DirectoryEntry& entry : entries) {
@@ -342,6 +343,11 @@ Status LogLoader::recover_segment(size_t index, uint64_t& done, uint64_t total, 
     s.log_end = std::max(found.next_offset, segment.base());
     if (found.reason.empty() && gap_behind(index, s.log_end)) {
         found.reason = "the file ends before the next segment begins";
+    }
+    if (found.reason.empty() && index + 1 < s.segments.size() &&
+        s.segments[index + 1]->base() < s.log_end) {
+        found.reason = "the next segment begins before this one ends";
+        found.affected = s.segments[index + 1]->base();
     }
     if (!found.reason.empty()) {
         cut = true;

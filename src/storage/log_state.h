@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,8 @@ struct Log::State {
     /// The recovery point that the directory's checkpoint may still name after a truncation below
     /// it; -1: none. While set, the file kLoweredPointFile holds the lower one.
     Offset stale_recovery_point{-1};
+    /// Lowest log end that a truncation left since the cleaner asked last.
+    std::optional<Offset> lowest_truncation;
     std::shared_ptr<State*> token;  // what a flush under way holds; emptied by the destructor
 
     Segment& active() { return *segments.back(); }
@@ -135,6 +138,8 @@ struct Log::State {
     // log_truncate.cc
     Result<bool> truncate(Offset offset, WallMs now);
     Status truncate_fully(Offset offset, WallMs now);
+    /// Positions, flushes under way and cleanings of what lay above `end` say nothing any more.
+    void note_truncation(Offset end);
     /// Before bytes below the recovery point go: makes the lower point durable.
     Status lower_recovery_point(Offset offset);
     Status forget_lowered_point();

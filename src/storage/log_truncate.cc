@@ -32,8 +32,7 @@ Result<bool> Log::State::truncate(Offset offset, WallMs now) {
     MILLRACE_TRY_ASSIGN(const auto cut, segments[index]->find(offset));
     const Offset end = cut ? std::min(offset, cut->base_offset) : offset;
     MILLRACE_TRY(lower_recovery_point(end));
-    ++generation;
-    forget_positions();
+    note_truncation(end);
     if (index + 1 < segments.size()) {
         MILLRACE_TRY(delete_segments(index + 1, segments.size() - index - 1));
     }
@@ -55,8 +54,7 @@ Status Log::State::truncate_fully(Offset offset, WallMs now) {
     log_info(kChannel, "{}: dropping everything, starting at {}", partition.to_string(),
              offset.value);
     MILLRACE_TRY(lower_recovery_point(Offset(0)));
-    ++generation;
-    forget_positions();
+    note_truncation(offset);
     MILLRACE_TRY(delete_segments(0, segments.size()));
     MILLRACE_TRY(add_segment(offset, now));
     MILLRACE_TRY(remove_snapshots_if([](Offset) { return true; }));
@@ -70,6 +68,12 @@ Status Log::State::truncate_fully(Offset offset, WallMs now) {
     epochs.clear();
     MILLRACE_TRY(write_epochs());
     return home.files->sync_directory(home.directory);
+}
+
+void Log::State::note_truncation(Offset end) {
+    ++generation;
+    forget_positions();
+    lowest_truncation = std::min(lowest_truncation.value_or(end), end);
 }
 
 Status Log::State::lower_recovery_point(Offset offset) {

@@ -16,8 +16,8 @@ Segment::Segment(FileHome& home, Offset base, WallMs created, int64_t jitter_ms)
 
 Status Segment::create(const LogConfig& config) {
     for (SegmentFile file : kSegmentFiles) {
-        const Status removed =
-            home_.files->remove(join_path(home_.directory, segment_file_name(base_, file)));
+        const Status removed = home_.files->remove(
+            join_path(home_.directory, segment_file_name(base_, file, home_.stage)));
         if (!removed.ok() && removed.errc() != Errc::NotFound) return removed;
     }
     MILLRACE_TRY_ASSIGN(auto file, log_.open(env::OpenMode::CreateNew));

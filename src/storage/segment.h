@@ -75,7 +75,9 @@ class Segment {
     Result<Offset> read_next_offset();
     /// Largest record timestamp and the last offset of the first batch with it; (-1, base) if none.
     Result<TimeIndexEntry> largest_timestamp();
-    /// The same for retention: file modification time when there is no record timestamp.
+    /// Largest record timestamp of the first batch. REQUIRES: not empty.
+    Result<WallMs> first_batch_timestamp();
+    /// The largest for retention: file modification time when there is no record timestamp.
     Result<WallMs> largest_timestamp_or_modified();
     /// First record with timestamp >= target and offset >= from.
     Result<std::optional<TimestampOffset>> find_timestamp(WallMs target, Offset from);
@@ -105,8 +107,6 @@ class Segment {
   private:
     Result<std::optional<TimestampOffset>> scan_records(uint64_t from, uint64_t end, WallMs target,
                                                         Offset from_offset, bool exact);
-    Result<WallMs> first_batch_timestamp();
-
     FileHome& home_;
     Offset base_;
     uint64_t size_bytes_ = 0;

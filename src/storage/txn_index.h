@@ -28,6 +28,7 @@ class TxnIndex {
     TxnIndex(FileHome& home, Offset base) : handle_(home, base, SegmentFile::TxnIndex) {}
 
     bool exists() const { return count_ > 0 || on_disk_; }
+    uint32_t count() const { return count_; }
     /// Believes the file of `file_bytes`; false: rebuild it.
     bool load(uint64_t file_bytes);
     /// The file is gone.
