@@ -169,7 +169,7 @@ Result<std::optional<raft::VoterSet>> initial_voters(const StorageFormatOptions&
         raft::Voter self;
         self.key = {options.node_id, random_uuid(rng)};
         self.endpoints.push_back(
-            {options.controller_listener_name,
+            {normalised(options.controller_listener_name),
              options.controller_host.empty() ? "localhost" : options.controller_host,
              static_cast<uint16_t>(options.controller_port)});
         self.versions = {0, 1};
