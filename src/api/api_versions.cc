@@ -14,6 +14,7 @@
 
 #include "api/serve.h"
 #include "millrace/base/error_code.h"
+#include "millrace/broker/shard.h"
 #include "millrace/wire/gen/api_versions_request.h"
 
 namespace millrace::api {
@@ -64,7 +65,14 @@ void handle_api_versions(RequestContext&& context, wire::ApiVersionsRequest requ
         context.slot.set_client_software(std::move(request.client_software_name),
                                          std::move(request.client_software_version));
     }
-    reply.send(make_api_versions(api_table(), context.connection->kind, context.version, {}));
+    FinalizedFeatures finalized;
+    if (context.shard_pointer != nullptr) {
+        const metadata::Image& image = context.shard().image();
+        finalized.epoch = image.provenance.offset.value;
+        for (const auto& [name, level] : image.features.levels) finalized.levels[name] = level;
+    }
+    reply.send(
+        make_api_versions(api_table(), context.connection->kind, context.version, finalized));
 }
 
 }  // namespace

@@ -228,7 +228,8 @@ void Session::serve_frames(Buffer bytes) {
     if (may_serve() && frame_.empty()) {
         keep_rest(rest);
     } else {
-        backlog_ = std::move(rest);
+        // A few bytes must not hold a whole slab for as long as the peer likes.
+        backlog_ = rest.size() < kSlabRoomMin ? Buffer::copy_of(rest.view()) : std::move(rest);
     }
 }
 

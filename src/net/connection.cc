@@ -164,7 +164,6 @@ Connection::Sent Connection::send_output() {
 Connection::Sent Connection::send_memory() {
     std::array<iovec, kGatherMax> vectors;
     size_t count = 0;
-    size_t bytes = 0;
     size_t at = output_at_;
     for (; at < output_.size() && count < kGatherMax; ++at) {
         ChainPiece& piece = output_[at];
@@ -174,7 +173,6 @@ Connection::Sent Connection::send_memory() {
         }
         const size_t skip = at == output_at_ ? piece_sent_ : 0;
         vectors[count++] = {piece.memory.mutable_data() + skip, piece.memory.size() - skip};
-        bytes += piece.memory.size() - skip;
     }
     // What follows is a file: let the kernel fill the segment instead of sending the head alone.
     const int flags = MSG_NOSIGNAL | (at < output_.size() ? MSG_MORE : 0);
@@ -192,7 +190,7 @@ Connection::Sent Connection::send_memory() {
         return errno == EAGAIN || errno == EWOULDBLOCK ? Sent::Blocked : Sent::Broken;
     }
     advance(static_cast<size_t>(n));
-    return static_cast<size_t>(n) < bytes ? Sent::Blocked : Sent::All;
+    return Sent::All;  // after a short write the next call says EAGAIN, which arms the edge
 }
 
 bool Connection::load_short_slice(ChainPiece& piece) {

@@ -39,7 +39,11 @@ EventLoop::EventLoop(ShardId shard, Duration spin)
       socket_set_(::epoll_create1(EPOLL_CLOEXEC)),
       socket_signal_(context_, socket_set_) {}
 
-EventLoop::~EventLoop() = default;
+// What waits in the mailbox may own descriptors of the context, which is destroyed before it.
+EventLoop::~EventLoop() {
+    std::vector<MoveFunction<void()>> mail;
+    mailbox_.drain(mail);
+}
 
 EventLoop* EventLoop::current() { return current_loop; }
 
