@@ -144,10 +144,10 @@ void clean_up_incarnation(const CommandContext& context, NodeId id, bool clean,
                           std::vector<Record>& records) {
     const PartitionIndexes& indexes = context.state.indexes;
     if (context.elr() && !clean) {
-        update_leaders(context, indexes.in_isr(id), kNoNode, kNoNode, id, records);
-        update_leaders(context, indexes.in_elr(id), kNoNode, kNoNode, id, records);
+        update_leaders(context, indexes.in_isr(context.image(), id), kNoNode, kNoNode, id, records);
+        update_leaders(context, indexes.in_elr(context.image(), id), kNoNode, kNoNode, id, records);
     } else {
-        update_leaders(context, indexes.in_isr(id), id, kNoNode, kNoNode, records);
+        update_leaders(context, indexes.in_isr(context.image(), id), id, kNoNode, kNoNode, records);
     }
 }
 
@@ -156,7 +156,7 @@ void clean_up_incarnation(const CommandContext& context, NodeId id, bool clean,
 void fence_broker(const CommandContext& context, NodeId id, std::vector<Record>& records) {
     const BrokerImage* broker = context.image().cluster.broker(id);
     MILLRACE_ASSERT(broker != nullptr, "only registered brokers are fenced");
-    update_leaders(context, context.state.indexes.in_isr(id), id, kNoNode, kNoNode, records);
+    update_leaders(context, context.state.indexes.in_isr(context.image(), id), id, kNoNode, kNoNode, records);
     records.push_back(fencing_change(*broker, true));
 }
 
@@ -211,7 +211,7 @@ void add_offline_directories(const CommandContext& context, const BrokerImage& b
     }
     if (newly_offline.empty()) return;
     for (const Uuid& directory : newly_offline) {
-        update_leaders(context, context.state.indexes.in_directory(directory), broker.id, kNoNode,
+        update_leaders(context, context.state.indexes.in_directory(context.image(), directory), broker.id, kNoNode,
                        kNoNode, records);
     }
     auto record = registration_change(broker);
@@ -238,11 +238,8 @@ void enter_state(const CommandContext& context, const BrokerImage& broker, Broke
             break;
         case BrokerState::Unfenced: {
             records.push_back(fencing_change(broker, false));
-            std::vector<PartitionKey> leaderless;
-            for (const auto& [key, present] : context.state.indexes.leaderless()) {
-                leaderless.push_back(key);
-            }
-            update_leaders(context, leaderless, kNoNode, broker.id, kNoNode, records);
+            update_leaders(context, context.state.indexes.leaderless(context.image()), kNoNode,
+                           broker.id, kNoNode, records);
             break;
         }
         case BrokerState::ControlledShutdown:
@@ -251,7 +248,7 @@ void enter_state(const CommandContext& context, const BrokerImage& broker, Broke
                 record.in_controlled_shutdown = 1;
                 records.emplace_back(std::move(record), int16_t{1});
             }
-            update_leaders(context, context.state.indexes.in_isr(broker.id), broker.id, kNoNode,
+            update_leaders(context, context.state.indexes.in_isr(context.image(), broker.id), broker.id, kNoNode,
                            kNoNode, records);
             break;
     }
@@ -311,8 +308,8 @@ CommandResult run_command(const CommandContext& context,
             fmt::format("Broker ID {} is not currently registered", request.broker_id);
     } else {
         const PartitionIndexes& indexes = context.state.indexes;
-        update_leaders(context, indexes.in_isr(id), id, kNoNode, kNoNode, result.records);
-        update_leaders(context, indexes.in_elr(id), id, kNoNode, kNoNode, result.records);
+        update_leaders(context, indexes.in_isr(context.image(), id), id, kNoNode, kNoNode, result.records);
+        update_leaders(context, indexes.in_elr(context.image(), id), id, kNoNode, kNoNode, result.records);
         wire::UnregisterBrokerRecord record;
         record.broker_id = id.value;
         record.broker_epoch = broker->epoch.value;

@@ -185,7 +185,7 @@ void update_leaders(const CommandContext& context, const std::vector<PartitionKe
 
 std::vector<Record> balance_leaders(const CommandContext& context) {
     std::vector<Record> records;
-    for (const auto& [key, present] : context.state.indexes.imbalanced()) {
+    for (const PartitionKey& key : context.state.indexes.imbalanced(context.image())) {
         if (records.size() >= kElectionsPerSweepMax) break;
         const TopicImage* topic = context.image().topics.find(key.topic);
         const PartitionImage* partition = topic->partition(key.index);
@@ -203,7 +203,7 @@ std::vector<Record> balance_leaders(const CommandContext& context) {
 
 std::vector<Record> elect_unclean_leaders(const CommandContext& context) {
     std::vector<Record> records;
-    for (const auto& [key, present] : context.state.indexes.leaderless()) {
+    for (const PartitionKey& key : context.state.indexes.leaderless(context.image())) {
         if (records.size() >= kElectionsPerSweepMax) break;
         const TopicImage* topic = context.image().topics.find(key.topic);
         if (!context.unclean_election(topic->name)) continue;

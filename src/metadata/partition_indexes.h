@@ -1,13 +1,17 @@
 // src/metadata/partition_indexes.h: which partitions a broker or directory matters for.
 //
 // Derived from the image, kept beside it by the controller only: fencing one broker must not walk
-// every topic. All sets are persistent, so they go back in time with the image. Cost per changed
-// partition: O((|ISR| + |ELR| + |replicas|) log n).
+// every topic. The indexes count partitions per owner and topic; a question walks the partitions
+// of the topics that count. That keeps the trees small (loading a million partitions touches an
+// index node per topic and batch, not per partition) at the price of looking at neighbours.
+// All are persistent, so they go back in time with the image.
 // Source: BrokersToIsrs, BrokersToElrs, imbalancedPartitions, directoriesToPartitions of 4.3.1.
 #pragma once
 
 #include <compare>
-#include <optional>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "millrace/metadata/delta.h"
@@ -26,36 +30,32 @@ class PartitionIndexes {
     /// Brings the indexes from `before` to `after`; `changes` says where they differ.
     void apply(const Image& before, const Image& after, const Changes& changes);
 
-    std::vector<PartitionKey> in_isr(NodeId broker) const { return under(isr_, broker); }
-    std::vector<PartitionKey> in_elr(NodeId broker) const { return under(elr_, broker); }
-    std::vector<PartitionKey> in_directory(const Uuid& id) const { return under(directories_, id); }
+    // Answers are in key order; `image` is the one the indexes were last brought to.
+    std::vector<PartitionKey> in_isr(const Image& image, NodeId broker) const;
+    std::vector<PartitionKey> in_elr(const Image& image, NodeId broker) const;
+    std::vector<PartitionKey> in_directory(const Image& image, const Uuid& directory) const;
     bool has_leaderships(NodeId broker) const;
-    const PersistentMap<PartitionKey, bool>& leaderless() const { return leaderless_; }
+    std::vector<PartitionKey> leaderless(const Image& image) const;
     /// Led by another than their first replica.
-    const PersistentMap<PartitionKey, bool>& imbalanced() const { return imbalanced_; }
-    const PersistentMap<PartitionKey, bool>& reassigning() const { return reassigning_; }
+    std::vector<PartitionKey> imbalanced(const Image& image) const;
+    std::vector<PartitionKey> reassigning(const Image& image) const;
 
   private:
-    template <class Owner>
-    struct Member {
-        Owner owner;
-        PartitionKey partition;
-        friend auto operator<=>(const Member&, const Member&) = default;
-    };
-    template <class Owner>
-    using Members = PersistentMap<Member<Owner>, bool>;
+    // Partitions per (owner, topic) and per topic; absent means none.
+    using BrokerCounts = PersistentMap<std::pair<NodeId, Uuid>, int32_t>;
+    using DirectoryCounts = PersistentMap<std::pair<Uuid, Uuid>, int32_t>;
+    using TopicCounts = PersistentMap<Uuid, int32_t>;
+    struct Tally;
 
-    template <class Owner>
-    static std::vector<PartitionKey> under(const Members<Owner>& members, const Owner& owner);
-    void update(const PartitionKey& key, const PartitionImage* before, const PartitionImage* after);
+    void add(const Tally& tally);
 
-    Members<NodeId> isr_;
-    Members<NodeId> leaders_;
-    Members<NodeId> elr_;
-    Members<Uuid> directories_;
-    PersistentMap<PartitionKey, bool> leaderless_;
-    PersistentMap<PartitionKey, bool> imbalanced_;
-    PersistentMap<PartitionKey, bool> reassigning_;
+    BrokerCounts isr_;
+    BrokerCounts leaders_;
+    BrokerCounts elr_;
+    DirectoryCounts directories_;
+    TopicCounts leaderless_;
+    TopicCounts imbalanced_;
+    TopicCounts reassigning_;
 };
 
 }  // namespace millrace::metadata

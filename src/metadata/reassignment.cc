@@ -153,7 +153,7 @@ CommandResult run_command(const CommandContext& context,
     };
     if (!request.topics) {
         Uuid last;
-        for (const auto& [key, present] : context.state.indexes.reassigning()) {
+        for (const PartitionKey& key : context.state.indexes.reassigning(context.image())) {
             const TopicImage* topic = context.image().topics.find(key.topic);
             if (response.topics.empty() || last != key.topic) {
                 response.topics.emplace_back().name = topic->name;

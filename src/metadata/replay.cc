@@ -162,10 +162,17 @@ Status Replayer::operator()(const wire::TopicRecord& record) {
 }
 
 void Replayer::put_partition(const TopicPtr& topic, PartitionIndex index, PartitionPtr partition) {
-    auto next = std::make_shared<TopicImage>(*topic);
-    next->partitions.set(index, std::move(partition));
-    image_.topics.by_id.set(next->id, next);
-    changes_.partitions[next->id].insert(index);
+    TopicImage& next = open_topic(topic);
+    next.partitions.set(index, std::move(partition));
+    changes_.partitions[next.id].insert(index);
+}
+
+TopicImage& Replayer::open_topic(const TopicPtr& topic) {
+    if (open_topic_ != topic) {
+        open_topic_ = std::make_shared<TopicImage>(*topic);
+        image_.topics.by_id.set(open_topic_->id, open_topic_);
+    }
+    return *open_topic_;
 }
 
 Status Replayer::operator()(const wire::PartitionRecord& record) {
@@ -238,20 +245,17 @@ Status Replayer::operator()(const wire::RemoveTopicRecord& record) {
     return {};
 }
 
-void Replayer::clear_elr(const TopicPtr& topic) {
+void Replayer::clear_elr(TopicPtr topic) {
     PartitionChange cleared;
     cleared.elr.emplace();
     cleared.last_known_elr.emplace();
-    auto next = std::make_shared<TopicImage>(*topic);
-    bool changed = false;
-    for (const auto& [index, partition] : topic->partitions) {
+    const auto partitions = topic->partitions;  // this version stays as it is under the edits
+    for (const auto& [index, partition] : partitions) {
         if (partition->elr.empty() && partition->last_known_elr.empty()) continue;
-        next->partitions.set(
-            index, std::make_shared<PartitionImage>(merge_partition(*partition, cleared)));
-        changes_.partitions[topic->id].insert(index);
-        changed = true;
+        put_partition(topic, index,
+                      std::make_shared<PartitionImage>(merge_partition(*partition, cleared)));
+        topic = open_topic_;
     }
-    if (changed) image_.topics.by_id.set(next->id, next);
 }
 
 Status Replayer::operator()(const wire::ClearElrRecord& record) {

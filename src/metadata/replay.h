@@ -9,7 +9,8 @@ namespace millrace::metadata {
 /// One arm per record type. Each arm either changes image and changes, or fails and changes nothing.
 class Replayer {
   public:
-    Replayer(Image& image, Changes& changes) : image_(image), changes_(changes) {}
+    Replayer(Image& image, Changes& changes, std::shared_ptr<TopicImage>& open_topic)
+        : image_(image), changes_(changes), open_topic_(open_topic) {}
 
     Status operator()(const wire::RegisterBrokerRecord& record);
     Status operator()(const wire::UnregisterBrokerRecord& record);
@@ -48,11 +49,13 @@ class Replayer {
     };
     Status change_registration(NodeId id, BrokerEpoch epoch, const RegistrationChange& change);
     Status check_registered(NodeId id, BrokerEpoch epoch) const;
-    void clear_elr(const TopicPtr& topic);
+    void clear_elr(TopicPtr topic);
     void put_partition(const TopicPtr& topic, PartitionIndex index, PartitionPtr partition);
+    TopicImage& open_topic(const TopicPtr& topic);
 
     Image& image_;
     Changes& changes_;
+    std::shared_ptr<TopicImage>& open_topic_;  // see Delta
 };
 
 /// The content of a PartitionChangeRecord in our own terms; see partition_election.h.

@@ -303,90 +303,95 @@ CommandResult run_command(const CommandContext& context,
 
 namespace {
 
-using DeletableResult = wire::DeleteTopicsResponse::DeletableTopicResult;
-
-/// Requests up to version 5 list names; later ones name or id.
-std::vector<wire::DeleteTopicsRequest::DeleteTopicState> wanted_topics(
-    const wire::DeleteTopicsRequest& request) {
-    auto wanted = request.topics;
-    for (const std::string& name : request.topic_names) {
-        wanted.emplace_back().name = name;
+/// One DeleteTopics request: names and ids, each once, each topic removed at most once.
+class Deletion {
+  public:
+    Deletion(const CommandContext& context, const wire::DeleteTopicsRequest& request)
+        : topics_(context.image().topics), wanted_(request.topics) {
+        // Requests up to version 5 list names; later ones name or id.
+        for (const std::string& name : request.topic_names) wanted_.emplace_back().name = name;
+        for (const auto& topic : wanted_) {
+            if (topic.name) ++name_times_[*topic.name];
+            if (!topic.name && !topic.topic_id.is_zero()) ++id_times_[topic.topic_id];
+        }
     }
-    return wanted;
-}
+
+    CommandResult run() {
+        std::set<Uuid> done_ids;
+        std::set<std::string_view> done_names;
+        for (const auto& topic : wanted_) {
+            if (topic.name && !topic.topic_id.is_zero()) {
+                refuse(topic.name, topic.topic_id,
+                       "You may not specify both topic name and topic id.");
+            } else if (!topic.name && topic.topic_id.is_zero()) {
+                refuse(std::nullopt, kZeroUuid, "Neither topic name nor id were specified.");
+            } else if (topic.name) {
+                if (done_names.insert(*topic.name).second) by_name(*topic.name);
+            } else if (done_ids.insert(topic.topic_id).second) {
+                by_id(topic.topic_id);
+            }
+        }
+        result_.response = std::move(response_);
+        return std::move(result_);
+    }
+
+  private:
+    void by_id(const Uuid& id) {
+        const TopicImage* found = topics_.find(id);
+        if (id_times_[id] > 1) {
+            refuse(std::nullopt, id, "Duplicate topic id.");
+        } else if (found == nullptr) {
+            answer(std::nullopt, id, ApiError::standard(ErrorCode::UnknownTopicId));
+        } else if (name_times_.count(found->name) == 0) {
+            remove(*found);  // else answered, and refused, under the name
+        }
+    }
+    void by_name(const std::string& name) {
+        const TopicImage* found = topics_.find(std::string_view(name));
+        if (name_times_[name] > 1) {
+            refuse(name, kZeroUuid, "Duplicate topic name.");
+        } else if (found == nullptr) {
+            answer(name, kZeroUuid, ApiError::standard(ErrorCode::UnknownTopicOrPartition));
+        } else if (id_times_.count(found->id) != 0) {
+            refuse(name, found->id,
+                   "The provided topic name maps to an ID that was already supplied.");
+        } else {
+            remove(*found);
+        }
+    }
+    void remove(const TopicImage& topic) {
+        wire::RemoveTopicRecord record;
+        record.topic_id = topic.id;
+        result_.records.emplace_back(std::move(record));
+        answer(topic.name, topic.id, {});
+    }
+    void refuse(const std::optional<std::string>& name, const Uuid& id, const char* text) {
+        answer(name, id, {ErrorCode::InvalidRequest, text});
+    }
+    void answer(const std::optional<std::string>& name, const Uuid& id, const ApiError& error) {
+        auto& entry = response_.responses.emplace_back();
+        entry.name = name;
+        entry.topic_id = id;
+        entry.error_code = error.number();
+        entry.error_message = error.message;
+    }
+
+    const TopicsImage& topics_;
+    std::vector<wire::DeleteTopicsRequest::DeleteTopicState> wanted_;
+    std::map<std::string, int> name_times_;
+    std::map<Uuid, int> id_times_;
+    CommandResult result_;
+    wire::DeleteTopicsResponse response_;
+};
 
 }  // namespace
 
 CommandResult run_command(const CommandContext& context,
                           const wire::DeleteTopicsRequest& request) {
+    if (context.options.delete_topic_enable) return Deletion(context, request).run();
     CommandResult result;
-    if (!context.options.delete_topic_enable) {
-        result.response = error_reply(ControllerRequest(request),
-                                      ApiError::standard(ErrorCode::TopicDeletionDisabled));
-        return result;
-    }
-    wire::DeleteTopicsResponse response;
-    const auto answer = [&](const std::optional<std::string>& name, const Uuid& id,
-                            const ApiError& error) {
-        DeletableResult& entry = response.responses.emplace_back();
-        entry.name = name;
-        entry.topic_id = id;
-        entry.error_code = error.number();
-        entry.error_message = error.message;
-    };
-    const auto invalid = [](const char* text) {
-        return ApiError{ErrorCode::InvalidRequest, text};
-    };
-    std::map<std::string, int> name_times;
-    std::map<Uuid, int> id_times;
-    const auto wanted = wanted_topics(request);
-    for (const auto& topic : wanted) {
-        if (topic.name) ++name_times[*topic.name];
-        if (!topic.name && !topic.topic_id.is_zero()) ++id_times[topic.topic_id];
-    }
-    std::set<std::string> done_names;
-    const TopicsImage& topics = context.image().topics;
-    const auto remove = [&](const TopicImage& topic) {
-        wire::RemoveTopicRecord record;
-        record.topic_id = topic.id;
-        result.records.emplace_back(std::move(record));
-        answer(topic.name, topic.id, {});
-    };
-    std::set<Uuid> done_ids;
-    for (const auto& topic : wanted) {
-        if (topic.name && !topic.topic_id.is_zero()) {
-            answer(topic.name, topic.topic_id,
-                   invalid("You may not specify both topic name and topic id."));
-        } else if (!topic.name && topic.topic_id.is_zero()) {
-            answer(std::nullopt, kZeroUuid, invalid("Neither topic name nor id were specified."));
-        } else if (!topic.name) {
-            if (!done_ids.insert(topic.topic_id).second) continue;
-            const TopicImage* found = topics.find(topic.topic_id);
-            if (id_times[topic.topic_id] > 1) {
-                answer(std::nullopt, topic.topic_id, invalid("Duplicate topic id."));
-            } else if (found == nullptr) {
-                answer(std::nullopt, topic.topic_id, ApiError::standard(ErrorCode::UnknownTopicId));
-            } else if (name_times.count(found->name) == 0) {
-                remove(*found);  // else answered, and refused, under the name
-            }
-        }
-    }
-    for (const auto& topic : wanted) {
-        if (!topic.name || !topic.topic_id.is_zero()) continue;
-        if (!done_names.insert(*topic.name).second) continue;
-        const TopicImage* found = topics.find(std::string_view(*topic.name));
-        if (name_times[*topic.name] > 1) {
-            answer(topic.name, kZeroUuid, invalid("Duplicate topic name."));
-        } else if (found == nullptr) {
-            answer(topic.name, kZeroUuid, ApiError::standard(ErrorCode::UnknownTopicOrPartition));
-        } else if (id_times.count(found->id) != 0) {
-            answer(topic.name, found->id, invalid("The provided topic name maps to an ID that was "
-                                                  "already supplied."));
-        } else {
-            remove(*found);
-        }
-    }
-    result.response = std::move(response);
+    result.response = error_reply(ControllerRequest(request),
+                                  ApiError::standard(ErrorCode::TopicDeletionDisabled));
     return result;
 }
 

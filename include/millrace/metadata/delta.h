@@ -7,6 +7,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -49,14 +50,23 @@ class Delta {
     /// do nothing. On failure the working image is unchanged by this record.
     Status replay(const Record& record);
 
-    const Image& image() const { return image_; }
+    const Image& image() const {
+        open_topic_ = nullptr;  // the caller may keep a copy, which must not change any more
+        return image_;
+    }
     const Changes& changes() const { return changes_; }
-    Image take_image() { return std::move(image_); }
+    Image take_image() {
+        open_topic_ = nullptr;
+        return std::move(image_);
+    }
     Changes take_changes() { return std::move(changes_); }
 
   private:
     Image image_;
     Changes changes_;
+    /// The topic this delta touched last: its own copy, seen by nobody else yet, so that a run of
+    /// partitions of one topic is edited in place.
+    mutable std::shared_ptr<TopicImage> open_topic_;
 };
 
 /// Turns the committed log into published images, metadata transactions (KIP-868) included:
