@@ -1,0 +1,181 @@
+// tests/sim/main.cc: the command line of the simulator: one seed, many seeds, determinism.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "sim/run.h"
+#include "sim/world.h"
+
+namespace millrace::sim {
+namespace {
+
+constexpr int kExitUsage = 2;
+constexpr unsigned kSeedSecondsMax = 120;  // of real time: a run that hangs is a crash
+
+std::string commit_of_tree() {
+    std::string text = "unknown";
+    if (FILE* pipe = ::popen("git -C '" MILLRACE_SOURCE_DIR "' rev-parse --short HEAD 2>/dev/null",
+                             "r")) {
+        char line[64] = "";
+        if (std::fgets(line, sizeof line, pipe) != nullptr) text = std::string(line, std::strcspn(line, "\n"));
+        ::pclose(pipe);
+    }
+    return text;
+}
+
+struct Options {
+    uint64_t first = 1;
+    uint64_t count = 1;
+    bool one = true;
+    bool trace = false;
+    bool check_determinism = false;
+    bool crash_steps = false;
+    std::string seeds_file;
+    uint64_t step = 0;
+    bool quiet = false;
+};
+
+void print(uint64_t seed, const RunReport& report) {
+    std::printf("seed=%llu ok hash=%016llx events=%llu acked=%llu read=%llu processes=%llu "
+                "virtual=%.1fs\n",
+                static_cast<unsigned long long>(seed),
+                static_cast<unsigned long long>(report.hash),
+                static_cast<unsigned long long>(report.events),
+                static_cast<unsigned long long>(report.acked_records),
+                static_cast<unsigned long long>(report.read_records),
+                static_cast<unsigned long long>(report.processes),
+                static_cast<double>(report.virtual_ms) / 1000.0);
+    std::fflush(stdout);
+}
+
+/// Runs `work` in a process of its own: an assert or a leak of one seed does not touch the next.
+/// Returns the exit code; a signal counts as a crash. `result` gets what `work` returned.
+template <class Work>
+int in_child(uint64_t& result, Work work) {
+    int ends[2];
+    if (::pipe(ends) != 0) return kExitCrash;
+    std::fflush(stdout);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::close(ends[0]);
+        ::alarm(kSeedSecondsMax);
+        const uint64_t value = work();
+        std::fflush(stdout);
+        const bool written = ::write(ends[1], &value, sizeof value) == sizeof value;
+        ::_exit(written ? 0 : kExitCrash);
+    }
+    ::close(ends[1]);
+    if (::read(ends[0], &result, sizeof result) != sizeof result) result = 0;
+    ::close(ends[0]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : kExitCrash;
+}
+
+int run_one(uint64_t seed, const Options& options, const std::string& commit) {
+    uint64_t hash = 0;
+    const auto work = [&] {
+        const RunReport report = run_seed(seed, options.trace, commit);
+        if (!options.quiet) print(seed, report);
+        return report.hash;
+    };
+    int code = in_child(hash, work);
+    if (code == kExitCrash) {
+        std::printf("FAIL seed=%llu commit=%s crash\n", static_cast<unsigned long long>(seed),
+                    commit.c_str());
+    }
+    if (code != 0 || !options.check_determinism) return code;
+    uint64_t again = 0;
+    code = in_child(again, work);
+    if (code == 0 && again == hash) return 0;
+    std::printf("FAIL seed=%llu commit=%s non-determinism: %016llx, then %016llx\n",
+                static_cast<unsigned long long>(seed), commit.c_str(),
+                static_cast<unsigned long long>(hash), static_cast<unsigned long long>(again));
+    return kExitNonDeterminism;
+}
+
+int run_seeds(const std::vector<uint64_t>& seeds, const Options& options,
+              const std::string& commit) {
+    int worst = 0;
+    size_t failed = 0;
+    for (const uint64_t seed : seeds) {
+        const int code = run_one(seed, options, commit);
+        if (code == 0) continue;
+        ++failed;
+        if (worst == 0) worst = code;
+    }
+    std::printf("%zu seeds, %zu failed\n", seeds.size(), failed);
+    return worst;
+}
+
+std::vector<uint64_t> seeds_of_file(const std::string& path) {
+    std::vector<uint64_t> seeds;
+    std::ifstream file(path);
+    std::string line;
+    while (std::getline(file, line)) {
+        if (!line.empty() && line[0] != '#') seeds.push_back(std::strtoull(line.c_str(), nullptr, 0));
+    }
+    return seeds;
+}
+
+int usage() {
+    std::fprintf(stderr,
+                 "usage: millrace_sim --seed N [--trace] [--check-determinism]\n"
+                 "       millrace_sim --seeds FROM COUNT [--quiet] [--check-determinism]\n"
+                 "       millrace_sim --seeds-file FILE\n"
+                 "exit codes: 10 crash, 11 safety, 12 liveness, 13 non-determinism\n");
+    return kExitUsage;
+}
+
+bool parse(int argc, char** argv, Options& options) {
+    for (int i = 1; i < argc; ++i) {
+        const std::string word = argv[i];
+        const auto number = [&] { return std::strtoull(argv[++i], nullptr, 0); };
+        if (word == "--trace") {
+            options.trace = true;
+        } else if (word == "--quiet") {
+            options.quiet = true;
+        } else if (word == "--check-determinism") {
+            options.check_determinism = true;
+        } else if (word == "--seed" && i + 1 < argc) {
+            options.first = number();
+        } else if (word == "--seeds" && i + 1 < argc) {
+            options.one = false;
+            options.count = number();
+            if (i + 1 < argc && argv[i + 1][0] != '-') {
+                options.first = options.count;
+                options.count = number();
+            }
+        } else if (word == "--seeds-file" && i + 1 < argc) {
+            options.seeds_file = argv[++i];
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+int main_of(int argc, char** argv) {
+    Options options;
+    if (argc < 2 || !parse(argc, argv, options)) return usage();
+    const std::string commit = commit_of_tree();
+    std::vector<uint64_t> seeds;
+    if (!options.seeds_file.empty()) {
+        seeds = seeds_of_file(options.seeds_file);
+    } else {
+        for (uint64_t i = 0; i < options.count; ++i) seeds.push_back(options.first + i);
+    }
+    return run_seeds(seeds, options, commit);
+}
+
+}  // namespace
+}  // namespace millrace::sim
+
+int main(int argc, char** argv) { return millrace::sim::main_of(argc, argv); }

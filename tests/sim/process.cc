@@ -1,0 +1,159 @@
+// tests/sim/process.cc: start, stop and death of the simulated broker process.
+#include "sim/process.h"
+
+#include <utility>
+
+#include "millrace/broker/storage_format.h"
+
+namespace millrace::sim {
+
+namespace {
+constexpr Duration kDrainTime = milliseconds(500);
+
+broker::BrokerConfig made_config(const metadata::ConfigMap& map) {
+    Result<broker::BrokerConfig> config = broker::make_broker_config(map);
+    MILLRACE_ASSERT(config.ok(), config.status().message().c_str());
+    return *std::move(config);
+}
+
+/// Objects of killed processes: no destructor may run, but a leak checker must still see them.
+std::vector<ProcessPorts*>& all_ports() {
+    static auto* ports = new std::vector<ProcessPorts*>();
+    return *ports;
+}
+template <class T>
+void set_aside(T* object) {
+    static auto* objects = new std::vector<T*>();
+    if (object != nullptr) objects->push_back(object);
+}
+}  // namespace
+
+Process::Process(World& world, metadata::ConfigMap config, uint64_t seed)
+    : world_(world), seed_(seed), config_(made_config(config)) {
+    world_.disk().set_post([this](MoveFunction<void()> done) {
+        world_.at(world_.now() + world_.random_delay(background_delay_max), incarnation_,
+                  std::move(done));
+    });
+}
+
+Process::~Process() {
+    if (state_ != State::Down) kill(Crash::Process);
+    world_.disk().set_post(nullptr);
+}
+
+Status Process::format() {
+    Rng rng(seed_);
+    broker::StorageFormatOptions options;
+    options.node_id = config_.node_id;
+    options.log_dirs = config_.log_dirs;
+    options.metadata_log_dir = config_.metadata_log_dir;
+    options.has_controller_role = true;
+    options.controller_listener_name = "CONTROLLER";
+    options.controller_host = "localhost";
+    options.controller_port = 9093;
+    options.cluster_id = "MkU3OEVBNTcwNTJENDM2Qg";
+    options.standalone = true;
+    options.ignore_formatted = true;
+    for (const std::string& dir : config_.log_dirs) {
+        MILLRACE_TRY(world_.disk().make_directories(dir));
+    }
+    return broker::format_storage(world_.disk(), world_.wall(), rng, options,
+                                  [](const std::string&) {});
+}
+
+void Process::start() {
+    MILLRACE_ASSERT(state_ == State::Down, "one process at a time");
+    ++incarnation_;
+    fatal_ = false;
+    last_error_.clear();
+    state_ = State::Starting;
+    ports_ = new ProcessPorts(world_, incarnation_);
+    all_ports().push_back(ports_);
+    ports_->background_delay_max = background_delay_max;
+    api::SessionHost::Options options;
+    options.limits.max_request_bytes = static_cast<uint32_t>(config_.socket_request_max_bytes);
+    sessions_ = std::make_unique<api::SessionHost>(nullptr, options);
+    const uint64_t node_seed = seed_ * 1000 + incarnation_;
+    node_ = std::make_unique<broker::Node>(
+        ports_->env(node_seed), config_,
+        broker::NodeEvents{[this] {
+                               world_.say("ready");
+                               if (state_ == State::Starting) state_ = State::Up;
+                           },
+                           [this](const std::string& cause) {
+                               world_.say("fatal: " + cause);
+                               last_error_ = cause;
+                               fatal_ = true;
+                           }});
+    world_.say("start of process " + std::to_string(incarnation_));
+    const Status status = node_->start();
+    if (!status.ok()) {
+        last_error_ = status.to_string();
+        world_.say("start failed: " + last_error_);
+        fatal_ = true;
+        return;
+    }
+    sessions_->attach(&node_->shard());
+}
+
+void Process::kill(Crash kind) {
+    if (state_ == State::Down) return;
+    world_.say(kind == Crash::Process ? "kill of the process" : "crash of the machine");
+    for (auto& [id, connection] : std::exchange(connections_, {})) {
+        connection->bury(kind == Crash::Machine);
+    }
+    world_.bury_events_of(incarnation_);
+    set_aside(node_.release());
+    set_aside(sessions_.release());
+    if (kind == Crash::Process) {
+        world_.disk().kill_process();
+    } else {
+        world_.disk().crash(crash_style, world_.rng());
+    }
+    went_down(kind, false);
+}
+
+void Process::went_down(Crash kind, bool clean) {
+    state_ = State::Down;
+    fatal_ = false;
+    if (on_down) on_down(kind, clean);
+}
+
+void Process::stop() {
+    if (state_ != State::Up) return;
+    world_.say("controlled stop");
+    state_ = State::Stopping;
+    node_->stop([this] {
+        // Answers in flight get a moment, then the connections close (net::Server::drain).
+        world_.at(world_.now() + world_.random_delay(kDrainTime), incarnation_,
+                  [this] {
+                      destroy();
+                      world_.say("stopped");
+                      went_down(Crash::Process, true);
+                  });
+    });
+}
+
+void Process::exit_after_fatal() {
+    world_.say("exit after: " + last_error_);
+    destroy();
+    went_down(Crash::Process, false);
+}
+
+void Process::destroy() {
+    node_.reset();
+    for (auto& [id, connection] : std::exchange(connections_, {})) connection->close_from_server();
+    sessions_.reset();
+    world_.drop_events_of(incarnation_);
+    world_.disk().kill_process();
+}
+
+std::shared_ptr<Connection> Process::connect(Peer* peer) {
+    if (state_ != State::Up && state_ != State::Stopping) return nullptr;
+    auto connection = std::make_shared<Connection>(world_, *this, next_connection_++, peer);
+    connection->open();
+    connections_.emplace(connection->id_, connection);
+    return connection;
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,199 @@
+// tests/sim/run.cc: the phases of a run: format, work under faults, heal, verify, restart, verify.
+#include "sim/run.h"
+
+#include <memory>
+#include <vector>
+
+#include "sim/actors.h"
+#include "sim/admin.h"
+#include "sim/nemesis.h"
+
+namespace millrace::sim {
+
+namespace {
+
+constexpr int kFormatCrashesMax = 3;
+constexpr Duration kDrainMax = seconds(90);
+constexpr Duration kActorSilence = seconds(2);
+
+metadata::ConfigMap node_config(Rng& rng) {
+    metadata::ConfigMap config = {
+        {"process.roles", "broker,controller"},
+        {"node.id", "1"},
+        {"controller.quorum.bootstrap.servers", "localhost:9093"},
+        {"controller.listener.names", "CONTROLLER"},
+        {"listeners", "PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093"},
+        {"log.dirs", "/d0,/d1"},
+        {"metadata.log.dir", "/d0"},
+        {"auto.create.topics.enable", "false"},
+        {"log.retention.check.interval.ms", "700"},
+        {"log.initial.task.delay.ms", "300"},
+        {"log.flush.offset.checkpoint.interval.ms", "900"},
+        {"log.flush.start.offset.checkpoint.interval.ms", "1100"},
+        {"replica.high.watermark.checkpoint.interval.ms", "500"},
+        {"log.segment.delete.delay.ms", "1000"},
+        {"max.incremental.fetch.session.cache.slots", std::to_string(rng.below(4))},
+    };
+    const auto set = [&](const char* key, int64_t value) { config[key] = std::to_string(value); };
+    if (rng.chance(1, 2)) set("internal.metadata.log.segment.bytes", rng.between(1000, 20'000));
+    if (rng.chance(1, 2)) {
+        set("metadata.log.max.record.bytes.between.snapshots", rng.between(200, 5000));
+    }
+    if (rng.chance(1, 3)) set("metadata.log.max.snapshot.interval.ms", rng.between(1000, 10'000));
+    if (rng.chance(1, 3)) set("metadata.max.retention.bytes", 0);
+    if (rng.chance(1, 4)) set("log.flush.scheduler.interval.ms", rng.between(200, 2000));
+    return config;
+}
+
+class Run {
+  public:
+    Run(uint64_t seed, bool trace, const std::string& commit)
+        : world_(seed),
+          options_(SwarmOptions::draw(world_.rng())),
+          process_(world_, node_config(world_.rng()), seed),
+          model_(world_),
+          nemesis_(world_, process_, model_, options_),
+          admin_(world_, process_, model_) {
+        world_.trace = trace;
+        world_.title = "seed=" + std::to_string(seed) + " commit=" + commit + " " + options_.text();
+        admin_.all_durable = options_.all_durable;
+    }
+
+    RunReport run() {
+        format();
+        nemesis_.start_process();
+        if (!world_.run_until([&] { return process_.up(); }, seconds(60))) {
+            world_.fail(kExitLiveness, "start", "the first start does not end");
+        }
+        for (size_t i = 0; i < options_.topics; ++i) {
+            admin_.create_topic(options_.all_durable || i % 2 == 0);
+        }
+        make_actors();
+        if (options_.resets) {
+            process_.network.half_open_percent = 20;
+            process_.network.split_percent = 30;
+            process_.network.slow_drain_percent = 10;
+        }
+        nemesis_.begin();
+        const Instant end = world_.now() + options_.length;
+        while (world_.now() < end) {
+            world_.run_for(world_.random_delay(milliseconds(700)));
+            if (options_.resets && world_.rng().chance(1, 3)) reset_somebody();
+            admin_.act();
+        }
+        nemesis_.heal();
+        drain();
+        Verifier(world_, process_, model_, "after healing").verify();
+        restart(true);
+        Verifier(world_, process_, model_, "after a clean restart").verify();
+        restart(false);
+        Verifier(world_, process_, model_, "after a crash").verify();
+        finish();
+        return {world_.hash(),        world_.events(),        model_.acked_records,
+                model_.read_records,  process_.incarnation(), world_.now().nanos / 1'000'000};
+    }
+
+  private:
+    void format() {
+        Rng& rng = world_.rng();
+        for (int i = 0; options_.crash_in_format && i < kFormatCrashesMax; ++i) {
+            world_.disk().halt_after(world_.disk().steps() + rng.below(40));
+            const Status status = process_.format();
+            const bool halted = world_.disk().halted();
+            world_.check(status.ok() || halted, "format", status.to_string());
+            world_.disk().crash(support::CrashStyle::Random, rng);
+            world_.disk().clear_faults();
+        }
+        const Status status = process_.format();
+        world_.check(status.ok(), "format", status.to_string());
+    }
+
+    void make_actors() {
+        Rng& rng = world_.rng();
+        for (size_t i = 0; i < options_.producers; ++i) {
+            ActorOptions actor;
+            actor.idempotent = rng.chance(2, 3);
+            actor.acks = actor.idempotent ? int16_t{-1} : static_cast<int16_t>(rng.between(-1, 1));
+            actor.window = actor.acks == 0 ? 1 : 1 + rng.below(5);
+            actor.think_max = milliseconds(rng.between(2, 120));
+            producers_.push_back(std::make_unique<Producer>(
+                world_, process_, model_, "producer-" + std::to_string(i), actor));
+            producers_.back()->start();
+        }
+        for (size_t i = 0; i < options_.consumers; ++i) {
+            ActorOptions actor;
+            actor.think_max = milliseconds(rng.between(2, 200));
+            consumers_.push_back(std::make_unique<Consumer>(
+                world_, process_, model_, "consumer-" + std::to_string(i), actor));
+            consumers_.back()->start();
+        }
+    }
+
+    void reset_somebody() {
+        const size_t who = world_.rng().below(producers_.size() + consumers_.size());
+        if (who < producers_.size()) {
+            producers_[who]->client().reset();
+        } else {
+            consumers_[who - producers_.size()]->client().reset();
+        }
+    }
+
+    /// On a sound node every batch gets its answer.
+    void drain() {
+        world_.run_for(kActorSilence);
+        for (auto& producer : producers_) producer->finish();
+        for (auto& consumer : consumers_) consumer->finish();
+        const bool done = world_.run_until(
+            [&] {
+                for (auto& producer : producers_) {
+                    if (!producer->finished()) return false;
+                }
+                for (auto& consumer : consumers_) {
+                    if (!consumer->finished()) return false;
+                }
+                return true;
+            },
+            kDrainMax);
+        if (!done) world_.fail(kExitLiveness, "I26", "a client waits for ever");
+    }
+
+    void restart(bool clean) {
+        if (clean) {
+            process_.stop();
+            const bool down = world_.run_until(
+                [&] { return process_.state() == Process::State::Down; }, seconds(60));
+            if (!down) world_.fail(kExitLiveness, "stop", "a controlled stop does not end");
+        } else {
+            process_.kill(options_.crash_machine ? Crash::Machine : Crash::Process);
+        }
+        nemesis_.start_process();
+        if (!world_.run_until([&] { return process_.up(); }, seconds(60))) {
+            world_.fail(kExitLiveness, "start", "the node is not ready after a minute");
+        }
+    }
+
+    void finish() {
+        world_.run_for(seconds(5));  // delayed deletions
+        process_.stop();
+        world_.run_until([&] { return process_.state() == Process::State::Down; }, seconds(60));
+        Verifier::verify_folders(world_, model_, process_.log_dirs());
+    }
+
+    World world_;
+    SwarmOptions options_;
+    Process process_;
+    Model model_;
+    Nemesis nemesis_;
+    Admin admin_;
+    std::vector<std::unique_ptr<Producer>> producers_;
+    std::vector<std::unique_ptr<Consumer>> consumers_;
+};
+
+}  // namespace
+
+RunReport run_seed(uint64_t seed, bool trace, const std::string& commit) {
+    Run run(seed, trace, commit);
+    return run.run();
+}
+
+}  // namespace millrace::sim

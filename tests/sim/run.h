@@ -1,0 +1,25 @@
+// tests/sim/run.h: one run of the simulator from its seed, and the fixed scenario with its crashes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace millrace::sim {
+
+struct RunReport {
+    uint64_t hash = 0;
+    uint64_t events = 0;
+    uint64_t acked_records = 0;
+    uint64_t read_records = 0;
+    uint64_t processes = 0;
+    int64_t virtual_ms = 0;
+};
+
+/// Ends the process with an exit code of world.h when something is wrong.
+RunReport run_seed(uint64_t seed, bool trace, const std::string& commit);
+
+/// The fixed scenario with a crash after disk step `step` (0: none). Returns the number of steps
+/// the scenario made without a crash, or 0 after one.
+uint64_t run_crash_step(uint64_t step, bool machine, bool trace, const std::string& commit);
+
+}  // namespace millrace::sim
