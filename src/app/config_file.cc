@@ -159,8 +159,8 @@ std::vector<ConfigNote> check_config_file(const ConfigFile& file, bool strict) {
     }
     for (const broker::ConfigWarning& w : warnings) {
         if (unknown.contains(w.key)) continue;
-        notes.push_back(note_at(file, w.key, NoteLevel::Warning,
-                                fmt::format("'{}' {}", w.key, w.text)));
+        notes.push_back(
+            note_at(file, w.key, NoteLevel::Warning, fmt::format("'{}' {}", w.key, w.text)));
     }
     std::stable_sort(notes.begin(), notes.end(),
                      [](const ConfigNote& a, const ConfigNote& b) { return a.line < b.line; });
@@ -191,8 +191,9 @@ std::string print_notes(const ConfigFile& file, const std::vector<ConfigNote>& n
     const auto count = [](size_t n, const char* word) {
         return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s");
     };
-    out += fmt::format("{}: {}, {}\n", errors == 0 ? "server would start" : "server would not start",
-                       count(errors, "error"), count(warnings, "warning"));
+    out +=
+        fmt::format("{}: {}, {}\n", errors == 0 ? "server would start" : "server would not start",
+                    count(errors, "error"), count(warnings, "warning"));
     return out;
 }
 

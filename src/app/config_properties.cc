@@ -33,10 +33,14 @@ std::optional<uint32_t> hex4(std::string_view digits) {
     uint32_t value = 0;
     for (char c : digits.substr(0, 4)) {
         value <<= 4;
-        if (c >= '0' && c <= '9') value |= static_cast<uint32_t>(c - '0');
-        else if (c >= 'a' && c <= 'f') value |= static_cast<uint32_t>(c - 'a' + 10);
-        else if (c >= 'A' && c <= 'F') value |= static_cast<uint32_t>(c - 'A' + 10);
-        else return std::nullopt;
+        if (c >= '0' && c <= '9')
+            value |= static_cast<uint32_t>(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            value |= static_cast<uint32_t>(c - 'a' + 10);
+        else if (c >= 'A' && c <= 'F')
+            value |= static_cast<uint32_t>(c - 'A' + 10);
+        else
+            return std::nullopt;
     }
     return value;
 }
@@ -51,11 +55,16 @@ std::optional<std::string> unescape(std::string_view raw) {
             continue;
         }
         const char c = raw[++i];
-        if (c == 't') out += '\t';
-        else if (c == 'n') out += '\n';
-        else if (c == 'r') out += '\r';
-        else if (c == 'f') out += '\f';
-        else if (c != 'u') append_utf8(out, static_cast<unsigned char>(c));
+        if (c == 't')
+            out += '\t';
+        else if (c == 'n')
+            out += '\n';
+        else if (c == 'r')
+            out += '\r';
+        else if (c == 'f')
+            out += '\f';
+        else if (c != 'u')
+            append_utf8(out, static_cast<unsigned char>(c));
         else {
             auto code = hex4(raw.substr(i + 1));
             if (!code) return std::nullopt;
@@ -75,15 +84,18 @@ std::optional<std::string> unescape(std::string_view raw) {
 
 bool continues(const std::string& line) {
     size_t slashes = 0;
-    while (slashes < line.size() && line[line.size() - 1 - slashes] == '\\') ++slashes;
+    while (slashes < line.size() && line[line.size() - 1 - slashes] == '\\')
+        ++slashes;
     return slashes % 2 == 1;
 }
 
 /// Where the key ends: the first '=', ':' or blank that is not escaped.
 size_t key_end(std::string_view line) {
     for (size_t i = 0; i < line.size(); ++i) {
-        if (line[i] == '\\') ++i;
-        else if (line[i] == '=' || line[i] == ':' || is_space(line[i])) return i;
+        if (line[i] == '\\')
+            ++i;
+        else if (line[i] == '=' || line[i] == ':' || is_space(line[i]))
+            return i;
     }
     return line.size();
 }
@@ -91,10 +103,12 @@ size_t key_end(std::string_view line) {
 void read_logical_line(ConfigFile& file, std::string_view line, ConfigPlace place) {
     const size_t end = key_end(line);
     size_t start = end;
-    while (start < line.size() && is_space(line[start])) ++start;
+    while (start < line.size() && is_space(line[start]))
+        ++start;
     if (start < line.size() && (line[start] == '=' || line[start] == ':')) {
         ++start;
-        while (start < line.size() && is_space(line[start])) ++start;
+        while (start < line.size() && is_space(line[start]))
+            ++start;
     }
     const auto key = unescape(line.substr(0, end));
     const auto value = unescape(line.substr(std::min(start, line.size())));
@@ -115,7 +129,8 @@ void parse_properties(const std::string&, ConfigFile& file) {
     for (size_t i = 0; i < file.lines.size(); ++i) {
         std::string line = file.lines[i];
         size_t start = 0;
-        while (start < line.size() && is_space(line[start])) ++start;
+        while (start < line.size() && is_space(line[start]))
+            ++start;
         if (start == line.size() || line[start] == '#' || line[start] == '!') continue;
         const ConfigPlace place{static_cast<int>(i) + 1, static_cast<int>(start) + 1};
         line.erase(0, start);
@@ -124,7 +139,8 @@ void parse_properties(const std::string&, ConfigFile& file) {
             if (i + 1 == file.lines.size()) break;
             const std::string& next = file.lines[++i];
             size_t skip = 0;
-            while (skip < next.size() && is_space(next[skip])) ++skip;
+            while (skip < next.size() && is_space(next[skip]))
+                ++skip;
             line += next.substr(skip);
         }
         read_logical_line(file, line, place);

@@ -49,7 +49,9 @@ void print_table(std::string& out, ConfigResource resource, const char* title) {
     const bool inherits = resource == ConfigResource::Topic || resource == ConfigResource::Group;
     out += fmt::format("\n## {}\n\n", title);
     out += fmt::format("| key | here | type | default | valid |{} what it does |\n",
-                       broker ? " dynamic |" : inherits ? " broker key |" : "");
+                       broker     ? " dynamic |"
+                       : inherits ? " broker key |"
+                                  : "");
     out += fmt::format("|---|---|---|---|---|{}---|\n", broker || inherits ? "---|" : "");
     for (const ConfigKey* key : metadata::config_keys(resource)) {
         std::string extra;
@@ -67,11 +69,15 @@ void print_table(std::string& out, ConfigResource resource, const char* title) {
 std::string config_reference() {
     std::string out =
         "# Configuration reference\n\n"
-        "Made by `millrace config reference` from the table in src/metadata; do not edit. The keys,\n"
+        "Made by `millrace config reference` from the table in src/metadata; do not edit. The "
+        "keys,\n"
         "types, defaults and limits are those of Apache Kafka 4.3.1. The column *here* says what\n"
-        "setting a key does in Millrace: **works**; **no effect**: accepted, stored and shown, so that\n"
-        "tools and existing files do not break; **refused**: any value but the default is an error,\n"
-        "because ignoring it would change what the operator means. *dynamic*: whether the key can be\n"
+        "setting a key does in Millrace: **works**; **no effect**: accepted, stored and shown, so "
+        "that\n"
+        "tools and existing files do not break; **refused**: any value but the default is an "
+        "error,\n"
+        "because ignoring it would change what the operator means. *dynamic*: whether the key can "
+        "be\n"
         "changed while the node runs, cluster-wide (yes) or on one node only (per broker).\n";
     print_table(out, ConfigResource::Broker, "Nodes");
     print_table(out, ConfigResource::Topic, "Topics");

@@ -17,17 +17,12 @@ struct Unit {
     const char* word;
     int64_t factor;
 };
-constexpr Unit kTimeUnits[] = {{"ms", 1},          {"s", 1000},         {"m", 60'000},
-                               {"min", 60'000},    {"h", 3'600'000},    {"d", 86'400'000},
+constexpr Unit kTimeUnits[] = {{"ms", 1},         {"s", 1000},      {"m", 60'000},
+                               {"min", 60'000},   {"h", 3'600'000}, {"d", 86'400'000},
                                {"w", 604'800'000}};
-constexpr Unit kSizeUnits[] = {{"B", 1},
-                               {"KiB", 1LL << 10},
-                               {"MiB", 1LL << 20},
-                               {"GiB", 1LL << 30},
-                               {"TiB", 1LL << 40},
-                               {"KB", 1000},
-                               {"MB", 1'000'000},
-                               {"GB", 1'000'000'000}};
+constexpr Unit kSizeUnits[] = {{"B", 1},           {"KiB", 1LL << 10},   {"MiB", 1LL << 20},
+                               {"GiB", 1LL << 30}, {"TiB", 1LL << 40},   {"KB", 1000},
+                               {"MB", 1'000'000},  {"GB", 1'000'000'000}};
 
 /// What one unit of the key is in milliseconds; 0 when the key does not count time.
 int64_t time_scale(std::string_view key) {
@@ -41,11 +36,12 @@ int64_t time_scale(std::string_view key) {
 /// "7d", "512MiB" in plain numbers for keys that count time or bytes; other text as it is.
 std::string plain_number(const std::string& key, const std::string& text) {
     size_t digits = 0;
-    while (digits < text.size() && std::isdigit(static_cast<unsigned char>(text[digits]))) ++digits;
+    while (digits < text.size() && std::isdigit(static_cast<unsigned char>(text[digits])))
+        ++digits;
     if (digits == 0 || digits == text.size() || digits > 15) return text;
     std::string unit = text.substr(digits);
-    unit.erase(0, unit.find_first_not_of(' ') == std::string::npos ? 0
-                                                                   : unit.find_first_not_of(' '));
+    unit.erase(0,
+               unit.find_first_not_of(' ') == std::string::npos ? 0 : unit.find_first_not_of(' '));
     const int64_t number = std::stoll(text.substr(0, digits));
     const auto scaled = [&](int64_t factor, int64_t scale) -> std::string {
         if (number > std::numeric_limits<int64_t>::max() / factor) return text;

@@ -1,6 +1,6 @@
 // src/app/main.cc: the program: commands of tools/cli, and those that run or look at a node here.
-#include "app/node_commands.h"
 #include "app/format.h"
+#include "app/node_commands.h"
 #include "cli/cli.h"
 
 int main(int argc, char** argv) {

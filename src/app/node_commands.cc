@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <cstdlib>
@@ -107,9 +108,8 @@ metadata::ConfigMap dev_config(const DevOptions& options, const std::string& dat
         {"controller.quorum.bootstrap.servers", fmt::format("127.0.0.1:{}", controller)},
         {"listeners", fmt::format("PLAINTEXT://{}:{},CONTROLLER://127.0.0.1:{}", options.host, port,
                                   controller)},
-        {"advertised.listeners",
-         fmt::format("PLAINTEXT://{}:{},CONTROLLER://127.0.0.1:{}", everywhere ? "localhost" : shown,
-                     port, controller)},
+        {"advertised.listeners", fmt::format("PLAINTEXT://{}:{},CONTROLLER://127.0.0.1:{}",
+                                             everywhere ? "localhost" : shown, port, controller)},
         {"log.dirs", data},
         {"log.initial.task.delay.ms", "5000"},
         {"offsets.topic.replication.factor", "1"},
@@ -119,7 +119,8 @@ metadata::ConfigMap dev_config(const DevOptions& options, const std::string& dat
     };
     ConfigFile overrides;
     apply_overrides(overrides, options.overrides);
-    for (const auto& [key, value] : overrides.values) map[key] = value;
+    for (const auto& [key, value] : overrides.values)
+        map[key] = value;
     return map;
 }
 
@@ -150,15 +151,16 @@ void print_ready(const DevOptions& options, int port, const std::string& data,
                  std::chrono::steady_clock::time_point started) {
     const auto taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - started);
     const std::string server = port == 9092 ? "" : fmt::format(" -b localhost:{}", port);
-    std::cout << fmt::format("millrace {} · single node · data in {}{}\n\n", cli::kVersion, data,
-                             options.data.empty() ? " (deleted on exit; keep it with --data DIR)"
-                                                  : "");
-    std::cout << fmt::format("  Kafka API   localhost:{}      any Kafka client, kafka-*.sh, kcat\n\n",
-                             port);
-    std::cout << fmt::format("ready in {:.2f} s — try:   millrace produce hello{}      (in a second "
-                             "terminal)\n                         millrace consume hello{}\n"
-                             "Ctrl-C stops.\n",
-                             taken.count(), server, server)
+    std::cout << fmt::format(
+        "millrace {} · single node · data in {}{}\n\n", cli::kVersion, data,
+        options.data.empty() ? " (deleted on exit; keep it with --data DIR)" : "");
+    std::cout << fmt::format(
+        "  Kafka API   localhost:{}      any Kafka client, kafka-*.sh, kcat\n\n", port);
+    std::cout << fmt::format(
+                     "ready in {:.2f} s — try:   millrace produce hello{}      (in a second "
+                     "terminal)\n                         millrace consume hello{}\n"
+                     "Ctrl-C stops.\n",
+                     taken.count(), server, server)
               << std::flush;
 }
 

@@ -13,7 +13,8 @@ size_t edit_distance(std::string_view a, std::string_view b) {
     std::vector<size_t> before_last(b.size() + 1);
     std::vector<size_t> last(b.size() + 1);
     std::vector<size_t> row(b.size() + 1);
-    for (size_t j = 0; j <= b.size(); ++j) last[j] = j;
+    for (size_t j = 0; j <= b.size(); ++j)
+        last[j] = j;
     for (size_t i = 1; i <= a.size(); ++i) {
         row[0] = i;
         for (size_t j = 1; j <= b.size(); ++j) {

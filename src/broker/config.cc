@@ -49,8 +49,7 @@ void read_quorum(const ConfigReader& r, BrokerConfig& c) {
     c.quorum_auto_join_enable = r.flag("controller.quorum.auto.join.enable");
     c.broker_heartbeat_interval_ms = r.number32("broker.heartbeat.interval.ms");
     c.broker_session_timeout_ms = r.number32("broker.session.timeout.ms");
-    c.initial_broker_registration_timeout_ms =
-        r.number32("initial.broker.registration.timeout.ms");
+    c.initial_broker_registration_timeout_ms = r.number32("initial.broker.registration.timeout.ms");
     c.metadata_log_max_record_bytes_between_snapshots =
         r.number("metadata.log.max.record.bytes.between.snapshots");
     c.metadata_log_max_snapshot_interval_ms = r.number("metadata.log.max.snapshot.interval.ms");
@@ -65,7 +64,8 @@ void read_quorum(const ConfigReader& r, BrokerConfig& c) {
 
 void read_logs(const ConfigReader& r, BrokerConfig& c) {
     c.log_dirs = r.list(r.null("log.dirs") ? "log.dir" : "log.dirs");
-    c.metadata_log_dir = r.null("metadata.log.dir") ? c.log_dirs.front() : r.text("metadata.log.dir");
+    c.metadata_log_dir =
+        r.null("metadata.log.dir") ? c.log_dirs.front() : r.text("metadata.log.dir");
     c.num_recovery_threads_per_data_dir = r.number32("num.recovery.threads.per.data.dir");
     c.log_flush_offset_checkpoint_interval_ms =
         r.number32("log.flush.offset.checkpoint.interval.ms");
@@ -107,8 +107,7 @@ void read_replicas(const ConfigReader& r, BrokerConfig& c) {
     c.replica_high_watermark_checkpoint_interval_ms =
         r.number("replica.high.watermark.checkpoint.interval.ms");
     c.replica_socket_timeout_ms = r.number32("replica.socket.timeout.ms");
-    c.leader_imbalance_check_interval_seconds =
-        r.number("leader.imbalance.check.interval.seconds");
+    c.leader_imbalance_check_interval_seconds = r.number("leader.imbalance.check.interval.seconds");
     c.unclean_leader_election_interval_ms = r.number("unclean.leader.election.interval.ms");
 }
 
@@ -148,7 +147,8 @@ Result<BrokerConfig> make_broker_config(const metadata::ConfigMap& raw,
     config.controller_listener_names = std::move(plan.controller_names);
     config.inter_broker_listener_name = std::move(plan.inter_broker_name);
     if (warnings != nullptr) {
-        for (ConfigWarning& w : config_warnings(reader)) warnings->push_back(std::move(w));
+        for (ConfigWarning& w : config_warnings(reader))
+            warnings->push_back(std::move(w));
     }
     return config;
 }

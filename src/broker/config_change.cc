@@ -22,11 +22,16 @@ using metadata::ConfigResource;
 using metadata::DynamicMode;
 
 /// Keys that change only under a listener prefix (SslConfigs.RECONFIGURABLE_CONFIGS).
-constexpr const char* kListenerOnly[] = {
-    "ssl.key.password",       "ssl.keystore.certificate.chain", "ssl.keystore.key",
-    "ssl.keystore.location",  "ssl.keystore.password",          "ssl.keystore.type",
-    "ssl.truststore.certificates", "ssl.truststore.location",   "ssl.truststore.password",
-    "ssl.truststore.type"};
+constexpr const char* kListenerOnly[] = {"ssl.key.password",
+                                         "ssl.keystore.certificate.chain",
+                                         "ssl.keystore.key",
+                                         "ssl.keystore.location",
+                                         "ssl.keystore.password",
+                                         "ssl.keystore.type",
+                                         "ssl.truststore.certificates",
+                                         "ssl.truststore.location",
+                                         "ssl.truststore.password",
+                                         "ssl.truststore.type"};
 /// Keys with a listener prefix that may also be cluster-wide.
 constexpr const char* kClusterListenerKeys[] = {"max.connections", "max.connection.creation.rate",
                                                 "num.network.threads"};
@@ -53,7 +58,8 @@ ConfigRefusal refusal(std::string message) {
 
 ConfigRefusal listed(const char* sentence, const std::vector<std::string>& names) {
     std::string text = sentence;
-    for (const std::string& name : names) text += (&name == &names.front() ? "" : ", ") + name;
+    for (const std::string& name : names)
+        text += (&name == &names.front() ? "" : ", ") + name;
     return refusal(text + "]");
 }
 
@@ -67,9 +73,10 @@ ConfigCheck check_names(const ConfigMap& proposed) {
     }
     if (!fixed.empty()) return listed("Cannot update these configs dynamically: [", fixed);
     if (!prefix_missing.empty()) {
-        return listed("These security configs can be dynamically updated only per-listener using "
-                      "the listener prefix: [",
-                      prefix_missing);
+        return listed(
+            "These security configs can be dynamically updated only per-listener using "
+            "the listener prefix: [",
+            prefix_missing);
     }
     return std::nullopt;
 }
@@ -94,16 +101,18 @@ ConfigCheck check_level(const ConfigMap& proposed) {
         if (per_broker || of_listener) wrong.push_back(name);
     }
     if (wrong.empty()) return std::nullopt;
-    return listed("Cannot update these configs at default cluster level, broker id must be "
-                  "specified: [",
-                  wrong);
+    return listed(
+        "Cannot update these configs at default cluster level, broker id must be "
+        "specified: [",
+        wrong);
 }
 
 /// Failures of a component come wrapped twice in Kafka, and clients see it so.
 ConfigRefusal component(const std::string& text) {
-    return refusal(fmt::format("Invalid value org.apache.kafka.common.config.ConfigException: {} "
-                               "for configuration Invalid dynamic configuration",
-                               text));
+    return refusal(
+        fmt::format("Invalid value org.apache.kafka.common.config.ConfigException: {} "
+                    "for configuration Invalid dynamic configuration",
+                    text));
 }
 
 ConfigCheck check_threads(const ConfigReader& now, const ConfigReader& then) {
@@ -111,16 +120,15 @@ ConfigCheck check_threads(const ConfigReader& now, const ConfigReader& then) {
         const int64_t before = now.number(key);
         const int64_t after = then.number(key);
         if (after == before) continue;
-        const std::string start =
-            fmt::format("Dynamic thread count update validation failed for {}={}, value should ",
-                        key, after);
+        const std::string start = fmt::format(
+            "Dynamic thread count update validation failed for {}={}, value should ", key, after);
         if (after <= 0) return component(start + "be at least 1");
         if (after < before / 2) {
             return component(fmt::format("{}be at least half the current value {}", start, before));
         }
         if (after > before * 2) {
-            return component(fmt::format("{}not be greater than double the current value {}", start,
-                                         before));
+            return component(
+                fmt::format("{}not be greater than double the current value {}", start, before));
         }
     }
     const int64_t before = now.number("log.cleaner.threads");
@@ -128,7 +136,8 @@ ConfigCheck check_threads(const ConfigReader& now, const ConfigReader& then) {
     if (after < 1) return component("Log cleaner threads should be at least 1");
     if (after < before / 2) {
         return component(fmt::format(
-            "Log cleaner threads cannot be reduced to less than half the current value {}", before));
+            "Log cleaner threads cannot be reduced to less than half the current value {}",
+            before));
     }
     if (after > before * 2) {
         return component(fmt::format(
@@ -174,8 +183,8 @@ ConfigCheck check_ours(const ConfigMap& proposed, const ConfigReader& now) {
         if (key == nullptr) continue;
         const bool fixed = name == "listeners" || name == "listener.security.protocol.map";
         if (fixed && metadata::normal_config_text(*key, text) != now.text(name)) {
-            return refusal(fmt::format("{} can be changed only in the node's file, with a restart",
-                                       name));
+            return refusal(
+                fmt::format("{} can be changed only in the node's file, with a restart", name));
         }
     }
     return std::nullopt;

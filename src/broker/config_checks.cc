@@ -26,7 +26,8 @@ std::string joined(const std::vector<std::string>& list, const char* between) {
 
 std::vector<std::string> names_of(const std::vector<Listener>& listeners) {
     std::vector<std::string> names;
-    for (const Listener& listener : listeners) names.push_back(listener.name);
+    for (const Listener& listener : listeners)
+        names.push_back(listener.name);
     return names;
 }
 
@@ -151,9 +152,10 @@ class Rules {
                 "The listeners config must only contain KRaft controller listeners from "
                 "controller.listener.names when process.roles=controller");
         if (!reader_.null("inter.broker.listener.name")) {
-            require(!contains(plan.controller_names, plan.inter_broker_name),
-                    "controller.listener.names must not contain an explicitly set "
-                    "inter.broker.listener.name configuration value when process.roles=controller'");
+            require(
+                !contains(plan.controller_names, plan.inter_broker_name),
+                "controller.listener.names must not contain an explicitly set "
+                "inter.broker.listener.name configuration value when process.roles=controller'");
         }
     }
 
@@ -181,7 +183,8 @@ class Rules {
         require(contains(advertised, plan.inter_broker_name),
                 "inter.broker.listener.name must be a listener name defined in "
                 "advertised.listeners. The valid options based on currently configured listeners "
-                "are " + joined(advertised, ","));
+                "are " +
+                    joined(advertised, ","));
         require(std::all_of(advertised.begin(), advertised.end(),
                             [&](const std::string& name) { return contains(names, name); }),
                 fmt::format("advertised.listeners listener names must be equal to or a subset of "
@@ -190,8 +193,9 @@ class Rules {
                             joined(advertised, ","), joined(names, ",")));
         const std::vector<std::string> cordoned = reader_.list("cordoned.log.dirs");
         if (contains(cordoned, "*")) {
-            require(cordoned.size() == 1, "When cordoned.log.dirs is set to *, it must not contain "
-                                          "other values");
+            require(cordoned.size() == 1,
+                    "When cordoned.log.dirs is set to *, it must not contain "
+                    "other values");
             return;
         }
         const std::vector<std::string> dirs =
@@ -200,8 +204,10 @@ class Rules {
         for (const std::string& dir : cordoned) {
             if (!contains(dirs, dir)) missing.push_back(dir);
         }
-        require(missing.empty(), "All entries in cordoned.log.dirs must be present in log.dirs or "
-                                 "log.dir. Missing entries : " + joined(missing, ", "));
+        require(missing.empty(),
+                "All entries in cordoned.log.dirs must be present in log.dirs or "
+                "log.dir. Missing entries : " +
+                    joined(missing, ", "));
     }
 
     void addresses(const ListenerPlan& plan) {
@@ -211,8 +217,9 @@ class Rules {
                 wildcard = wildcard || listener.host == "0.0.0.0";
             }
         }
-        require(!wildcard, "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. "
-                           "Use a routable IP address.");
+        require(!wildcard,
+                "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. "
+                "Use a routable IP address.");
         const bool sasl = plan.inter_broker_protocol == SecurityProtocol::SaslPlaintext ||
                           plan.inter_broker_protocol == SecurityProtocol::SaslSsl;
         require(!sasl || contains(reader_.list("sasl.enabled.mechanisms"),
@@ -243,21 +250,22 @@ class Rules {
     void per_ip() {
         constexpr const char* kKey = "max.connections.per.ip.overrides";
         const std::string overrides = reader_.text(kKey);
-        require(reader_.number("max.connections.per.ip") != 0 || !overrides.empty(),
-                "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides "
-                "property is set.");
+        require(
+            reader_.number("max.connections.per.ip") != 0 || !overrides.empty(),
+            "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides "
+            "property is set.");
         for (const std::string& pair : metadata::split_config_list(overrides)) {
             const size_t colon = pair.rfind(':');
             if (colon == std::string::npos) {
-                broken_.push_back(fmt::format("Error parsing configuration property '{}': begin 0, "
-                                              "end -1, length {}",
-                                              kKey, pair.size()));
+                broken_.push_back(
+                    fmt::format("Error parsing configuration property '{}': begin 0, "
+                                "end -1, length {}",
+                                kKey, pair.size()));
                 continue;
             }
             const std::string host = pair.substr(0, colon);
             const bool known = std::all_of(host.begin(), host.end(), [](char c) {
-                return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                       (c >= 'A' && c <= 'Z') ||
+                return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                        std::string_view("-%._:").find(c) != std::string_view::npos;
             });
             if (!known) {
@@ -278,20 +286,20 @@ class Rules {
             const char* fallback = key->default_text != nullptr ? key->default_text : "";
             const auto normal = metadata::normal_config_text(*key, text);
             if (!normal || *normal == metadata::normal_config_text(*key, fallback)) continue;
-            broken_.push_back(
-                fmt::format("'{}' cannot be {} here. {}", name, *normal, key->doc));
+            broken_.push_back(fmt::format("'{}' cannot be {} here. {}", name, *normal, key->doc));
         }
         if (reader_.set("zookeeper.connect")) {
-            broken_.push_back("'zookeeper.connect' is set: this node keeps its metadata in a "
-                              "quorum (KRaft) and cannot use ZooKeeper. Remove the key.");
+            broken_.push_back(
+                "'zookeeper.connect' is set: this node keeps its metadata in a "
+                "quorum (KRaft) and cannot use ZooKeeper. Remove the key.");
         }
         if (plan == nullptr) return;
         for (const Listener& listener : plan->listeners) {
             if (listener.protocol == SecurityProtocol::Plaintext) continue;
-            broken_.push_back(fmt::format("Listener {} uses {}, which is not served yet; only "
-                                          "PLAINTEXT is",
-                                          listener.name,
-                                          security_protocol_name(listener.protocol)));
+            broken_.push_back(
+                fmt::format("Listener {} uses {}, which is not served yet; only "
+                            "PLAINTEXT is",
+                            listener.name, security_protocol_name(listener.protocol)));
         }
     }
 
@@ -307,8 +315,9 @@ void warn_of_roles(const ConfigReader& reader, std::vector<ConfigWarning>& warni
     if (contains(reader.list("process.roles"), "controller")) return;
     for (const char* key : {"num.partitions", "default.replication.factor"}) {
         if (!reader.set(key)) continue;
-        warnings.push_back({key, "is a setting of controllers; on a broker alone it only serves "
-                                 "auto-creation, and Kafka 5.0 will ignore it"});
+        warnings.push_back({key,
+                            "is a setting of controllers; on a broker alone it only serves "
+                            "auto-creation, and Kafka 5.0 will ignore it"});
     }
 }
 
@@ -338,8 +347,9 @@ std::vector<ConfigWarning> config_warnings(const ConfigReader& reader) {
         }
     }
     if (reader.set("log.cleaner.enable") && !reader.flag("log.cleaner.enable")) {
-        warnings.push_back({"log.cleaner.enable", "is deprecated; with false, compacted topics "
-                                                  "grow for ever"});
+        warnings.push_back({"log.cleaner.enable",
+                            "is deprecated; with false, compacted topics "
+                            "grow for ever"});
     }
     const int64_t heartbeat = reader.number("broker.heartbeat.interval.ms");
     if (heartbeat * 2 > reader.number("broker.session.timeout.ms")) {

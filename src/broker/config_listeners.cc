@@ -63,8 +63,8 @@ Result<Listener> parse_listener(const std::string& entry) {
                std::string_view("-%._:").find(c) != std::string_view::npos;
     });
     const std::string port = entry.substr(colon + 1);
-    const bool digits = port.find_first_not_of("0123456789", port.starts_with('-') ? 1 : 0) ==
-                        std::string::npos;
+    const bool digits =
+        port.find_first_not_of("0123456789", port.starts_with('-') ? 1 : 0) == std::string::npos;
     if (!known || port.empty() || port == "-" || !digits) return unparsed;
     const auto [end, error] =
         std::from_chars(port.data(), port.data() + port.size(), listener.port);
@@ -89,7 +89,8 @@ Status check_ports(const std::vector<Listener>& all, const std::vector<std::stri
         }
         const size_t without_ip = sharing.size() - with_ip.size();
         if (without_ip > 1 || with_ip.empty()) {
-            return fault("Each listener must have a different port, listeners: " + printed(entries));
+            return fault("Each listener must have a different port, listeners: " +
+                         printed(entries));
         }
         if (with_ip.size() != 2) {
             return fault(fmt::format(
@@ -98,9 +99,10 @@ Status check_ports(const std::vector<Listener>& all, const std::vector<std::stri
                 printed(entries), port));
         }
         if (without_ip != 0 || is_ipv4(with_ip[0]->host) == is_ipv4(with_ip[1]->host)) {
-            return fault(fmt::format("If you have two listeners on the same port then one needs to "
-                                     "be IPv4 and the other IPv6, listeners: {}, port: {}",
-                                     printed(entries), port));
+            return fault(
+                fmt::format("If you have two listeners on the same port then one needs to "
+                            "be IPv4 and the other IPv6, listeners: {}, port: {}",
+                            printed(entries), port));
         }
     }
     return {};
@@ -109,8 +111,8 @@ Status check_ports(const std::vector<Listener>& all, const std::vector<std::stri
 Result<std::vector<Listener>> read_entries(const std::vector<std::string>& entries,
                                            const ProtocolMap* protocols, bool distinct_ports) {
     const auto wrapped = [&](const std::string& why) {
-        return fault(fmt::format("Error creating broker listeners from '{}': {}", printed(entries),
-                                 why));
+        return fault(
+            fmt::format("Error creating broker listeners from '{}': {}", printed(entries), why));
     };
     std::vector<Listener> all;
     for (const std::string& entry : entries) {
@@ -144,12 +146,14 @@ Result<ProtocolMap> read_protocols(const ConfigReader& reader) {
     for (const std::string& pair : metadata::split_config_list(reader.text(kKey))) {
         const size_t colon = pair.rfind(':');
         if (colon == std::string::npos) {
-            return fault(fmt::format("Error parsing configuration property '{}': begin 0, end -1, "
-                                     "length {}",
-                                     kKey, pair.size()));
+            return fault(
+                fmt::format("Error parsing configuration property '{}': begin 0, end -1, "
+                            "length {}",
+                            kKey, pair.size()));
         }
         std::string name = pair.substr(0, colon);
-        while (!name.empty() && name.back() == ' ') name.pop_back();
+        while (!name.empty() && name.back() == ' ')
+            name.pop_back();
         std::string value = pair.substr(colon + 1);
         value.erase(0, value.find_first_not_of(' '));
         const auto protocol = protocol_of(value);
@@ -169,7 +173,8 @@ Result<ProtocolMap> read_protocols(const ConfigReader& reader) {
         }
         if (is_ssl_or_sasl(upper(std::string_view(entry).substr(0, colon)))) return map;
     }
-    for (const std::string& name : controllers) map[name] = SecurityProtocol::Plaintext;
+    for (const std::string& name : controllers)
+        map[name] = SecurityProtocol::Plaintext;
     return map;
 }
 
@@ -218,8 +223,9 @@ Status plan_inter_broker(const ConfigReader& reader, ListenerPlan& plan) {
         return {};
     }
     if (reader.set("security.inter.broker.protocol")) {
-        return fault("Only one of inter.broker.listener.name and security.inter.broker.protocol "
-                     "should be set.");
+        return fault(
+            "Only one of inter.broker.listener.name and security.inter.broker.protocol "
+            "should be set.");
     }
     plan.inter_broker_name = upper(reader.text("inter.broker.listener.name"));
     const auto found = plan.protocols.find(plan.inter_broker_name);
@@ -246,7 +252,8 @@ const char* security_protocol_name(SecurityProtocol protocol) {
 
 std::string Listener::to_string() const {
     const bool brackets = host.find(':') != std::string::npos;
-    return fmt::format("{}://{}{}{}:{}", name, brackets ? "[" : "", host, brackets ? "]" : "", port);
+    return fmt::format("{}://{}{}{}:{}", name, brackets ? "[" : "", host, brackets ? "]" : "",
+                       port);
 }
 
 bool is_ipv4(std::string_view host) {
@@ -311,15 +318,15 @@ Result<ListenerPlan> plan_listeners(const ConfigReader& reader) {
     }
     for (const std::string& early : reader.list("early.start.listeners")) {
         if (named(plan.listeners, early) != nullptr) continue;
-        return fault(fmt::format("early.start.listeners contains listener {}, but this is not "
-                                 "contained in listeners or controller.listener.names",
-                                 early));
+        return fault(
+            fmt::format("early.start.listeners contains listener {}, but this is not "
+                        "contained in listeners or controller.listener.names",
+                        early));
     }
     std::vector<Listener> advertised = plan.listeners;
     if (!reader.null("advertised.listeners")) {
         MILLRACE_TRY_ASSIGN(
-            advertised,
-            read_entries(reader.list("advertised.listeners"), &plan.protocols, false));
+            advertised, read_entries(reader.list("advertised.listeners"), &plan.protocols, false));
         advertise_controllers(reader, advertised, plan);
     } else {
         advertise_controllers(reader, {}, plan);

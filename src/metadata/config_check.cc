@@ -51,7 +51,7 @@ int64_t broker_number(const BrokerConfigLayers& layers, const std::string& name)
 /// A bound that a group key takes from the broker's group.<kind>.min/max.<rest> key.
 struct GroupBound {
     const char* key;
-    const char* lowest;    // nullptr: none
+    const char* lowest;  // nullptr: none
     const char* highest;
     bool only_when_set;
 };
@@ -86,16 +86,17 @@ constexpr GroupBound kGroupBounds[] = {
 /// Client-metrics selectors are regular expressions after the first '='; only the names and the
 /// shape are checked here, because std::regex throws and knows another dialect.
 ConfigCheck check_match_patterns(const std::string& text) {
-    constexpr std::string_view kSelectors[] = {
-        "client_instance_id",      "client_id",             "client_software_name",
-        "client_software_version", "client_source_address", "client_source_port"};
+    constexpr std::string_view kSelectors[] = {"client_instance_id",    "client_id",
+                                               "client_software_name",  "client_software_version",
+                                               "client_source_address", "client_source_port"};
     for (const std::string& pattern : split_config_list(text)) {
         const size_t equals = pattern.find('=');
         const size_t last = pattern.find_last_not_of('=');
         const bool two_parts = equals != std::string::npos && last != std::string::npos &&
                                last > equals && pattern.find('=', equals + 1) > last;
         std::string name = two_parts ? pattern.substr(0, equals) : "";
-        while (!name.empty() && name.back() == ' ') name.pop_back();
+        while (!name.empty() && name.back() == ' ')
+            name.pop_back();
         if (std::find(std::begin(kSelectors), std::end(kSelectors), name) == std::end(kSelectors)) {
             return invalid_config("Illegal client matching pattern: " + pattern);
         }
@@ -117,8 +118,8 @@ std::vector<std::string> split_plain(std::string_view text) {
 
 ConfigCheck check_topic_configs(const ConfigMap& own, const BrokerConfigLayers& layers) {
     constexpr ConfigResource kTopic = ConfigResource::Topic;
-    if (auto refusal = check_names(kTopic, own, "Unknown topic config name: ",
-                                   ErrorCode::InvalidConfig)) {
+    if (auto refusal =
+            check_names(kTopic, own, "Unknown topic config name: ", ErrorCode::InvalidConfig)) {
         return refusal;
     }
     if (auto refusal = check_values(kTopic, own)) return refusal;
@@ -129,18 +130,20 @@ ConfigCheck check_topic_configs(const ConfigMap& own, const BrokerConfigLayers& 
             "conflict topic config setting min.compaction.lag.ms ({}) > max.compaction.lag.ms ({})",
             lowest, highest));
     }
-    const auto remote = effective_value(own, layers, *find_config_key(kTopic, "remote.storage.enable"));
+    const auto remote =
+        effective_value(own, layers, *find_config_key(kTopic, "remote.storage.enable"));
     if (remote == "true") {
-        return invalid_config("Tiered Storage functionality is disabled in the broker. Topic "
-                              "cannot be configured with remote log storage.");
+        return invalid_config(
+            "Tiered Storage functionality is disabled in the broker. Topic "
+            "cannot be configured with remote log storage.");
     }
     return std::nullopt;
 }
 
 ConfigCheck check_group_configs(const ConfigMap& own, const BrokerConfigLayers& layers) {
     constexpr ConfigResource kGroup = ConfigResource::Group;
-    if (auto refusal = check_names(kGroup, own, "Unknown group config name: ",
-                                   ErrorCode::InvalidConfig)) {
+    if (auto refusal =
+            check_names(kGroup, own, "Unknown group config name: ", ErrorCode::InvalidConfig)) {
         return refusal;
     }
     if (auto refusal = check_values(kGroup, own)) return refusal;
@@ -148,8 +151,8 @@ ConfigCheck check_group_configs(const ConfigMap& own, const BrokerConfigLayers& 
         if (bound.only_when_set && !own.contains(bound.key)) continue;
         const int64_t value = number_of(kGroup, own, layers, bound.key);
         if (bound.lowest != nullptr && value < broker_number(layers, bound.lowest)) {
-            return invalid_config(fmt::format("{} must be greater than or equal to {}", bound.key,
-                                              bound.lowest));
+            return invalid_config(
+                fmt::format("{} must be greater than or equal to {}", bound.key, bound.lowest));
         }
         if (value > broker_number(layers, bound.highest)) {
             return invalid_config(
@@ -171,17 +174,18 @@ ConfigCheck check_client_metrics_configs(const ConfigMap& own) {
     constexpr ConfigResource kMetrics = ConfigResource::ClientMetrics;
     constexpr int64_t kIntervalMsMin = 100;
     constexpr int64_t kIntervalMsMax = 3'600'000;
-    if (auto refusal = check_names(kMetrics, own, "Unknown client metrics configuration: ",
-                                   ErrorCode::InvalidRequest)) {
+    if (auto refusal = check_names(
+            kMetrics, own, "Unknown client metrics configuration: ", ErrorCode::InvalidRequest)) {
         return refusal;
     }
     if (auto refusal = check_values(kMetrics, own)) return refusal;
     if (own.contains("interval.ms")) {
         const int64_t interval = number_of(kMetrics, own, {}, "interval.ms");
         if (interval < kIntervalMsMin || interval > kIntervalMsMax) {
-            return invalid_request(fmt::format("Invalid value {} for interval.ms, interval must be "
-                                               "between 100 and 3600000 (1 hour)",
-                                               interval));
+            return invalid_request(
+                fmt::format("Invalid value {} for interval.ms, interval must be "
+                            "between 100 and 3600000 (1 hour)",
+                            interval));
         }
     }
     const auto match = own.find("match");

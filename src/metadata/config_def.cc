@@ -19,7 +19,8 @@ struct Rows {
 std::vector<const ConfigKey*> joined(std::initializer_list<Rows> arrays) {
     std::vector<const ConfigKey*> keys;
     for (const Rows& rows : arrays) {
-        for (size_t i = 0; i < rows.count; ++i) keys.push_back(rows.first + i);
+        for (size_t i = 0; i < rows.count; ++i)
+            keys.push_back(rows.first + i);
     }
     std::sort(keys.begin(), keys.end(), [](const ConfigKey* a, const ConfigKey* b) {
         return std::string_view(a->name) < std::string_view(b->name);
@@ -46,12 +47,12 @@ const char* config_type_name(ConfigType type) {
 }
 
 const std::vector<const ConfigKey*>& config_keys(ConfigResource resource) {
-    static const std::vector<const ConfigKey*> broker = joined(
-        {{kLogKeys, kLogKeysCount},
-         {kSecurityKeys, kSecurityKeysCount},
-         {kCoordinatorKeys, kCoordinatorKeysCount},
-         {kNodeKeys, kNodeKeysCount},
-         {kReplicaKeys, kReplicaKeysCount}});
+    static const std::vector<const ConfigKey*> broker =
+        joined({{kLogKeys, kLogKeysCount},
+                {kSecurityKeys, kSecurityKeysCount},
+                {kCoordinatorKeys, kCoordinatorKeysCount},
+                {kNodeKeys, kNodeKeysCount},
+                {kReplicaKeys, kReplicaKeysCount}});
     static const std::vector<const ConfigKey*> topic = joined({{kTopicKeys, kTopicKeysCount}});
     static const std::vector<const ConfigKey*> group = joined({{kGroupKeys, kGroupKeysCount}});
     static const std::vector<const ConfigKey*> client_metrics =
@@ -89,21 +90,20 @@ std::string valid_values_text(const ConfigKey& key) {
         case ValidatorKind::GzipLevel: return "[1,...,9] or -1";
         case ValidatorKind::OneOf: return fmt::format("[{}]", v.words);
         case ValidatorKind::OneOfIgnoreCase: return fmt::format("(case insensitive) [{}]", v.words);
-        case ValidatorKind::ListOf:
-            return *v.words == '\0' ? "" : fmt::format("[{}]", v.words);
+        case ValidatorKind::ListOf: return *v.words == '\0' ? "" : fmt::format("[{}]", v.words);
         case ValidatorKind::QuorumVoters:
         case ValidatorKind::QuorumServers: return "non-empty list";
         case ValidatorKind::ThrottledReplicas:
             return "[partitionId]:[brokerId],[partitionId]:[brokerId],...";
-        case ValidatorKind::AutoOffsetReset:
-            return "[latest, earliest, by_duration:PnDTnHnMn.nS]";
+        case ValidatorKind::AutoOffsetReset: return "[latest, earliest, by_duration:PnDTnHnMn.nS]";
     }
     MILLRACE_UNREACHABLE("validator kind");
 }
 
 std::vector<std::string> nearest_config_keys(ConfigResource resource, std::string_view name) {
     std::vector<std::string> known;
-    for (const ConfigKey* key : config_keys(resource)) known.emplace_back(key->name);
+    for (const ConfigKey* key : config_keys(resource))
+        known.emplace_back(key->name);
     return nearest_names(name, known);
 }
 

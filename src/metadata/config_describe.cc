@@ -46,9 +46,8 @@ std::vector<ConfigSynonym> synonyms_of(const BrokerConfigLayers& layers, std::st
     };
     const auto add_layer = [&](const ConfigMap* map, ConfigSource source) {
         for (const std::string& key : family) {
-            const std::string* value = source == ConfigSource::StaticBroker
-                                           ? find_static(map, key)
-                                           : find(map, key);
+            const std::string* value =
+                source == ConfigSource::StaticBroker ? find_static(map, key) : find(map, key);
             if (value != nullptr) add(key, *value, source);
         }
     };
@@ -94,8 +93,7 @@ ConfigEntry resource_entry(const ConfigKey& key, const ConfigMap& own,
 }
 
 std::vector<ConfigEntry> resource_entries(ConfigResource resource, const ConfigMap& own,
-                                          const BrokerConfigLayers& layers,
-                                          ConfigSource own_source,
+                                          const BrokerConfigLayers& layers, ConfigSource own_source,
                                           std::span<const std::string> keys) {
     std::vector<ConfigEntry> entries;
     for (const ConfigKey* key : config_keys(resource)) {

@@ -45,7 +45,8 @@ std::vector<std::string> broker_synonyms(std::string_view name) {
     for (const auto& family : families) {
         if (std::find(family.begin(), family.end(), name) != family.end()) return family;
     }
-    if (name == "log.flush.interval.ms") return {std::string(name), "log.flush.scheduler.interval.ms"};
+    if (name == "log.flush.interval.ms")
+        return {std::string(name), "log.flush.scheduler.interval.ms"};
     constexpr std::string_view kPrefix = "listener.name.";
     if (name.starts_with(kPrefix)) {
         const size_t dot = name.find('.', kPrefix.size());
@@ -90,7 +91,8 @@ ConfigMap merge_broker_layers(const BrokerConfigLayers& layers) {
         for (const auto& [name, value] : dynamic) {
             if (!counts_as_dynamic(name, value, per_broker)) continue;
             if (!name.starts_with("listener.name.")) {
-                for (const std::string& synonym : broker_synonyms(name)) merged.erase(synonym);
+                for (const std::string& synonym : broker_synonyms(name))
+                    merged.erase(synonym);
             }
             merged[name] = value;
         }
@@ -110,9 +112,9 @@ std::optional<std::string> effective_broker_value(const BrokerConfigLayers& laye
     };
     const auto hidden_by = [&](const ConfigMap* map, bool per_broker) {
         return hides && std::any_of(family.begin(), family.end(), [&](const std::string& other) {
-            const std::string* value = find(or_empty(map), other);
-            return value != nullptr && counts_as_dynamic(other, *value, per_broker);
-        });
+                   const std::string* value = find(or_empty(map), other);
+                   return value != nullptr && counts_as_dynamic(other, *value, per_broker);
+               });
     };
     const ConfigKey* key = find_config_key(ConfigResource::Broker, name);
     const auto or_default = [&](const std::string* value) -> std::optional<std::string> {
@@ -127,8 +129,7 @@ std::optional<std::string> effective_broker_value(const BrokerConfigLayers& laye
     return or_default(find(or_empty(layers.static_file), name));
 }
 
-std::optional<std::string> inherited_value(const BrokerConfigLayers& layers,
-                                           const ConfigKey& key) {
+std::optional<std::string> inherited_value(const BrokerConfigLayers& layers, const ConfigKey& key) {
     for (const std::string& name : inherited_from(key)) {
         const auto text = effective_broker_value(layers, name);
         if (!text) continue;

@@ -18,17 +18,18 @@ namespace {
 bool is_blank(char c) { return static_cast<unsigned char>(c) <= ' '; }
 
 std::string_view trim(std::string_view text) {
-    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+    while (!text.empty() && is_blank(text.front()))
+        text.remove_prefix(1);
+    while (!text.empty() && is_blank(text.back()))
+        text.remove_suffix(1);
     return text;
 }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool equal_ignore_case(std::string_view a, std::string_view b) {
-    return a.size() == b.size() &&
-           std::equal(a.begin(), a.end(), b.begin(),
-                      [](char x, char y) { return lower(x) == lower(y); });
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                              [](char x, char y) { return lower(x) == lower(y); });
 }
 
 Status invalid(const ConfigKey& key, std::string_view value, std::string_view why) {
@@ -92,8 +93,8 @@ std::optional<double> parse_double(std::string_view text) {
     if (digits.size() > 1 && std::string_view("fFdD").find(digits.back()) != std::string::npos) {
         digits.remove_suffix(1);
     }
-    if (digits.empty() || (!(digits.front() >= '0' && digits.front() <= '9') &&
-                           digits.front() != '.')) {
+    if (digits.empty() ||
+        (!(digits.front() >= '0' && digits.front() <= '9') && digits.front() != '.')) {
         return std::nullopt;
     }
     double value = 0;
@@ -180,10 +181,10 @@ Status check_list(const ConfigKey& key, const std::vector<std::string>& values) 
     const char* words = key.validator.words;
     const bool any_word = *words == '\0';
     if (values.empty() && !key.validator.empty_allowed) {
-        return {Errc::InvalidInput,
-                fmt::format("Configuration '{}' must not be empty. Valid values include: {}",
-                            key.name,
-                            any_word ? "any non-empty value" : fmt::format("[{}]", words))};
+        return {
+            Errc::InvalidInput,
+            fmt::format("Configuration '{}' must not be empty. Valid values include: {}", key.name,
+                        any_word ? "any non-empty value" : fmt::format("[{}]", words))};
     }
     for (const std::string& value : values) {
         if (value.empty()) {
@@ -198,16 +199,16 @@ Status check_list(const ConfigKey& key, const std::vector<std::string>& values) 
 }
 
 bool all_digits(std::string_view text) {
-    return !text.empty() && std::all_of(text.begin(), text.end(),
-                                        [](char c) { return c >= '0' && c <= '9'; });
+    return !text.empty() &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 Status check_throttled(const ConfigKey& key, const std::vector<std::string>& values) {
     const bool pairs = std::all_of(values.begin(), values.end(), [](const std::string& value) {
         const size_t colon = value.find(':');
-        return value.empty() ||
-               (colon != std::string::npos && all_digits(std::string_view(value).substr(0, colon)) &&
-                all_digits(std::string_view(value).substr(colon + 1)));
+        return value.empty() || (colon != std::string::npos &&
+                                 all_digits(std::string_view(value).substr(0, colon)) &&
+                                 all_digits(std::string_view(value).substr(colon + 1)));
     });
     if (pairs || joined(values, "") == "*") return {};
     return invalid(key, "[" + joined(values, ", ") + "]",
@@ -253,9 +254,10 @@ Status check_voters(const ConfigKey& key, const std::vector<std::string>& values
         }
         const auto address = split_host_port(std::string_view(entry).substr(at + 1));
         if (!address || !address->port) {
-            return {Errc::InvalidInput,
-                    fmt::format("Failed to parse host {} from entry {} for the configuration {}. {}",
-                                address ? "port" : "name", entry, key.name, kForm)};
+            return {
+                Errc::InvalidInput,
+                fmt::format("Failed to parse host {} from entry {} for the configuration {}. {}",
+                            address ? "port" : "name", entry, key.name, kForm)};
         }
     }
     return {};

@@ -33,7 +33,8 @@ std::string fix_for(Client& client, int8_t type, const std::string& name,
     try {
         const auto response = client.ask<wire::DescribeConfigsResponse>(request);
         for (const auto& result : response.results) {
-            for (const auto& entry : result.configs) known.push_back(entry.name);
+            for (const auto& entry : result.configs)
+                known.push_back(entry.name);
         }
     } catch (const Failure&) {
         return "";
@@ -57,7 +58,8 @@ int8_t resource_type_of(const std::string& word) {
 
 std::vector<std::string> resource_words() {
     std::vector<std::string> words;
-    for (const ResourceWord& resource : kResources) words.emplace_back(resource.word);
+    for (const ResourceWord& resource : kResources)
+        words.emplace_back(resource.word);
     return words;
 }
 
@@ -82,14 +84,15 @@ void alter_configs(Client& client, int8_t type, const std::string& name,
         auto& config = resource.configs.emplace_back();
         config.name = change.key;
         config.config_operation = change.operation;
-        if (change.operation == 1) config.value.reset();
-        else config.value = change.value;
+        if (change.operation == 1)
+            config.value.reset();
+        else
+            config.value = change.value;
     }
     const bool one_broker = type == kBrokerType && !name.empty();
-    const auto response =
-        one_broker ? client.ask_node<wire::IncrementalAlterConfigsResponse>(
-                         std::atoi(name.c_str()), request)
-                   : client.ask<wire::IncrementalAlterConfigsResponse>(request);
+    const auto response = one_broker ? client.ask_node<wire::IncrementalAlterConfigsResponse>(
+                                           std::atoi(name.c_str()), request)
+                                     : client.ask<wire::IncrementalAlterConfigsResponse>(request);
     for (const auto& result : response.responses) {
         const auto code = error_code_from(result.error_code);
         if (code == ErrorCode::UnknownTopicOrPartition) throw unknown_topic(client, name);

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <csignal>
 #include <iostream>
@@ -30,7 +31,8 @@ std::vector<std::string> command_names(const CLI::App& app) {
 std::vector<std::string> option_names(const CLI::App& app) {
     std::vector<std::string> names;
     for (const CLI::Option* option : app.get_options()) {
-        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+        for (const std::string& name : option->get_lnames())
+            names.push_back("--" + name);
     }
     return names;
 }
@@ -57,7 +59,8 @@ void check_command_names(CLI::App& root, const std::vector<std::string>& words) 
             failure.fix = fmt::format("{} --help lists the commands", full_name(app));
         } else {
             std::string whole = full_name(app) + " " + near.front();
-            for (size_t k = i + 1; k < words.size(); ++k) whole += " " + words[k];
+            for (size_t k = i + 1; k < words.size(); ++k)
+                whole += " " + words[k];
             failure.fix = fmt::format("did you mean '{}'?   {}", near.front(), whole);
         }
         throw failure;
@@ -128,9 +131,9 @@ void add_connection_options(CLI::App& command, Context& context) {
         ->envname("MILLRACE_BOOTSTRAP")
         ->default_str("localhost:9092");
     command.add_option("--timeout", context.timeout_ms, "time limit of the whole command (10s)")
-        ->transform(CLI::AsNumberWithUnit(
-            std::map<std::string, int>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},
-            CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
+        ->transform(
+            CLI::AsNumberWithUnit(std::map<std::string, int>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},
+                                  CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
         ->default_str("");
     add_output_option(command, context);
 }
@@ -159,11 +162,11 @@ void confirm(const Context& context, const std::string& question) {
     std::cerr << question << " type yes: ";
     std::string answer;
     std::getline(std::cin, answer);
-    if (answer != "yes" && answer != "y") throw Failure{kFailed, "not confirmed; nothing was done", ""};
+    if (answer != "yes" && answer != "y")
+        throw Failure{kFailed, "not confirmed; nothing was done", ""};
 }
 
-int run(int argc, const char* const* argv,
-        const std::function<void(CLI::App&, Context&)>& extend) {
+int run(int argc, const char* const* argv, const std::function<void(CLI::App&, Context&)>& extend) {
     Context context;
     CLI::App root("Millrace, a log broker that speaks Apache Kafka's protocol", "millrace");
     root.require_subcommand(1);

@@ -5,10 +5,13 @@
 // are the same for all commands.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+}
 
 namespace millrace::cli {
 

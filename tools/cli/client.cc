@@ -34,8 +34,8 @@ int remaining_ms(TimePoint deadline) {
 Address parse_address(const std::string& text) {
     Address address{text, kPortDefault};
     const size_t colon = text.rfind(':');
-    const bool bare_ipv6 = colon != std::string::npos && text.find(':') != colon &&
-                           !text.starts_with("[");
+    const bool bare_ipv6 =
+        colon != std::string::npos && text.find(':') != colon && !text.starts_with("[");
     if (colon != std::string::npos && !bare_ipv6 && text.back() != ']') {
         address.host = text.substr(0, colon);
         const std::string port = text.substr(colon + 1);
@@ -75,8 +75,10 @@ Connection::Connection(Address address, TimePoint deadline) : address_(std::move
             pollfd watch{socket_, POLLOUT, 0};
             socklen_t size = sizeof error;
             const int ready = poll(&watch, 1, remaining_ms(deadline));
-            if (ready <= 0) error = ETIMEDOUT;
-            else getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &size);
+            if (ready <= 0)
+                error = ETIMEDOUT;
+            else
+                getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &size);
         }
         if (error == 0) break;
         why = std::strerror(error);
@@ -85,7 +87,8 @@ Connection::Connection(Address address, TimePoint deadline) : address_(std::move
     }
     freeaddrinfo(found);
     if (socket_ < 0) {
-        throw Failure{kNoConnection, fmt::format("cannot connect to {}: {}", address_.to_string(), why),
+        throw Failure{kNoConnection,
+                      fmt::format("cannot connect to {}: {}", address_.to_string(), why),
                       "is the broker running there? start one with: millrace dev"};
     }
     const int on = 1;
@@ -108,8 +111,7 @@ void Connection::negotiate(TimePoint deadline) {
     // second, so that any server can be talked to.
     for (const int16_t version : {wire::ApiVersionsRequest::kMaxVersion, int16_t{0}}) {
         wire::Writer writer;
-        const wire::RequestHead head =
-            start(writer, wire::ApiVersionsRequest::kApiKey, version);
+        const wire::RequestHead head = start(writer, wire::ApiVersionsRequest::kApiKey, version);
         if (version == 0) request = {};
         request.encode(writer, version);
         const Buffer frame = exchange(writer, head, deadline);
@@ -131,8 +133,7 @@ int16_t Connection::pick_version(int16_t api_key, const char* name, int16_t lowe
                                  int16_t highest) const {
     const auto found = versions_.find(api_key);
     if (found == versions_.end() || found->second.low > highest || found->second.high < lowest) {
-        throw Failure{kFailed,
-                      fmt::format("{} does not serve {}", address_.to_string(), name), ""};
+        throw Failure{kFailed, fmt::format("{} does not serve {}", address_.to_string(), name), ""};
     }
     return std::min(highest, found->second.high);
 }
@@ -159,18 +160,21 @@ void Connection::wait_for(short events, TimePoint deadline) {
 
 void Connection::send_all(wire::Writer& writer, TimePoint deadline) {
     if (!writer.ok()) {
-        throw Failure{kFailed, fmt::format("the request cannot be written: {}", writer.error()), ""};
+        throw Failure{kFailed, fmt::format("the request cannot be written: {}", writer.error()),
+                      ""};
     }
     const auto flat = writer.finish_frame().flatten();
     if (!flat.ok()) throw Failure{kFailed, flat.status().message(), ""};
     size_t done = 0;
     while (done < flat->size()) {
-        const ssize_t sent = ::send(socket_, flat->data() + done, flat->size() - done, MSG_NOSIGNAL);
+        const ssize_t sent =
+            ::send(socket_, flat->data() + done, flat->size() - done, MSG_NOSIGNAL);
         if (sent > 0) {
             done += static_cast<size_t>(sent);
         } else if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-            throw Failure{kNoConnection, fmt::format("connection to {} lost: {}",
-                                                     address_.to_string(), std::strerror(errno)),
+            throw Failure{kNoConnection,
+                          fmt::format("connection to {} lost: {}", address_.to_string(),
+                                      std::strerror(errno)),
                           ""};
         } else {
             wait_for(POLLOUT, deadline);
@@ -215,10 +219,10 @@ void Connection::check_head(wire::Reader& reader, const wire::RequestHead& head)
 }
 
 void Connection::broken(const char* what) const {
-    throw Failure{kFailed,
-                  fmt::format("{} sent an answer that cannot be read ({})", address_.to_string(),
-                              what),
-                  "is it a Kafka broker?"};
+    throw Failure{
+        kFailed,
+        fmt::format("{} sent an answer that cannot be read ({})", address_.to_string(), what),
+        "is it a Kafka broker?"};
 }
 
 Client::Client(const Context& context) : timeout_ms_(context.timeout_ms) {

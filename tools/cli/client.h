@@ -1,8 +1,8 @@
 // tools/cli/client.h: a small blocking Kafka client for the commands.
 //
-// Owner: one command, one thread. A Connection negotiates versions when it is opened and answers one
-// request at a time; a Client finds brokers and leaders. Everything obeys one deadline; failures are
-// thrown as Failure with the exit code they mean. Needs no knowledge of consumer groups.
+// Owner: one command, one thread. A Connection negotiates versions when it is opened and answers
+// one request at a time; a Client finds brokers and leaders. Everything obeys one deadline;
+// failures are thrown as Failure with the exit code they mean. Needs no consumer groups.
 #pragma once
 
 #include <chrono>

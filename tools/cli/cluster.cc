@@ -1,5 +1,6 @@
 // tools/cli/cluster.cc: `cluster` and `health`: who is there, and whether all is well.
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <iostream>
 
@@ -28,12 +29,15 @@ Counts count(const wire::MetadataResponse& metadata) {
         for (const auto& partition : topic.partitions) {
             ++counts.partitions;
             counts.replicas += static_cast<int64_t>(partition.replica_nodes.size());
-            if (partition.leader_id < 0) ++counts.offline;
-            else ++counts.leaders[partition.leader_id];
+            if (partition.leader_id < 0)
+                ++counts.offline;
+            else
+                ++counts.leaders[partition.leader_id];
             if (partition.isr_nodes.size() < partition.replica_nodes.size()) {
                 ++counts.under_replicated;
             }
-            for (const int32_t node : partition.replica_nodes) ++counts.replicas_of[node];
+            for (const int32_t node : partition.replica_nodes)
+                ++counts.replicas_of[node];
         }
     }
     return counts;
@@ -90,17 +94,16 @@ void show_cluster(const Context& context) {
                    grouped(number(counts.leaders)), grouped(number(counts.replicas_of))});
     }
     if (context.json()) {
-        print_items("Cluster",
-                    Json::array({{{"id", metadata.cluster_id.value_or("")},
-                                  {"healthy", verdict(counts) == "HEALTHY"},
-                                  {"quorumLeader", quorum.leader},
-                                  {"quorumEpoch", quorum.epoch},
-                                  {"topics", counts.topics},
-                                  {"partitions", counts.partitions},
-                                  {"replicas", counts.replicas},
-                                  {"offlinePartitions", counts.offline},
-                                  {"underReplicatedPartitions", counts.under_replicated},
-                                  {"brokers", brokers}}}));
+        print_items("Cluster", Json::array({{{"id", metadata.cluster_id.value_or("")},
+                                             {"healthy", verdict(counts) == "HEALTHY"},
+                                             {"quorumLeader", quorum.leader},
+                                             {"quorumEpoch", quorum.epoch},
+                                             {"topics", counts.topics},
+                                             {"partitions", counts.partitions},
+                                             {"replicas", counts.replicas},
+                                             {"offlinePartitions", counts.offline},
+                                             {"underReplicatedPartitions", counts.under_replicated},
+                                             {"brokers", brokers}}}));
         return;
     }
     std::cout << metadata.cluster_id.value_or("(no id)");

@@ -1,8 +1,9 @@
 // tools/cli/completion.cc: `completion bash|zsh|fish`, and the words those scripts ask for.
 //
-// The scripts know nothing themselves: they ask `millrace __complete WORD...`, where the last word is
-// the one being typed. Topic names are asked of the cluster with a short limit; silence is fine.
+// The scripts know nothing themselves: they ask `millrace __complete WORD...`, where the last word
+// is the one being typed. Topic names are asked of the cluster with a short limit; silence is fine.
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <iostream>
 
@@ -68,7 +69,8 @@ std::vector<std::string> complete(CLI::App& root, const std::vector<std::string>
     std::vector<std::string> candidates;
     if (typed.starts_with("-")) {
         for (const CLI::Option* option : app->get_options()) {
-            for (const std::string& name : option->get_lnames()) candidates.push_back("--" + name);
+            for (const std::string& name : option->get_lnames())
+                candidates.push_back("--" + name);
         }
     } else {
         for (const CLI::App* sub : app->get_subcommands(nullptr)) {
@@ -95,17 +97,22 @@ void add_completion(CLI::App& root, Context&) {
     auto shell = std::make_shared<std::string>();
     command->add_option("shell", *shell, "bash, zsh or fish")->required();
     command->callback([shell] {
-        if (*shell == "bash") std::cout << kBash;
-        else if (*shell == "zsh") std::cout << kZsh;
-        else if (*shell == "fish") std::cout << kFish;
-        else throw Failure{kUsage, fmt::format("no script for '{}'", *shell), "bash, zsh or fish"};
+        if (*shell == "bash")
+            std::cout << kBash;
+        else if (*shell == "zsh")
+            std::cout << kZsh;
+        else if (*shell == "fish")
+            std::cout << kFish;
+        else
+            throw Failure{kUsage, fmt::format("no script for '{}'", *shell), "bash, zsh or fish"};
     });
 
     CLI::App* words = root.add_subcommand("__complete", "")->group("");
     auto typed = std::make_shared<std::vector<std::string>>();
     words->add_option("words", *typed, "");
     words->callback([&root, typed] {
-        for (const std::string& word : complete(root, *typed)) std::cout << word << '\n';
+        for (const std::string& word : complete(root, *typed))
+            std::cout << word << '\n';
     });
 }
 

@@ -1,5 +1,6 @@
 // tools/cli/config_values.cc: `config get`, `set` and `unset` of topics, brokers and groups.
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <iostream>
 
@@ -26,7 +27,7 @@ struct Options {
 };
 
 const char* source_word(int8_t source) {
-    constexpr const char* kWords[] = {"unknown", "topic",   "broker", "cluster", "file",
+    constexpr const char* kWords[] = {"unknown", "topic",  "broker",         "cluster", "file",
                                       "default", "logger", "client-metrics", "group"};
     return source >= 0 && static_cast<size_t>(source) < std::size(kWords) ? kWords[source] : "?";
 }
@@ -59,8 +60,10 @@ void get_configs(const Context& context, const Options& options) {
     auto& resource = request.resources.emplace_back();
     resource.resource_type = type;
     resource.resource_name = wire_name(options, type);
-    if (options.words.empty()) resource.configuration_keys.reset();
-    else resource.configuration_keys = options.words;
+    if (options.words.empty())
+        resource.configuration_keys.reset();
+    else
+        resource.configuration_keys = options.words;
     Client client(context);
     const bool one_broker = type == kBrokerType && !resource.resource_name.empty();
     const auto response = one_broker ? client.ask_node<wire::DescribeConfigsResponse>(
@@ -74,8 +77,8 @@ void get_configs(const Context& context, const Options& options) {
         }
         check_error(result.error_code, result.error_message, options.type + " " + options.name);
         for (const auto& entry : result.configs) {
-            const bool shown = options.all || !options.words.empty() ||
-                               entry.config_source != kDefaultSource;
+            const bool shown =
+                options.all || !options.words.empty() || entry.config_source != kDefaultSource;
             if (!shown) continue;
             const std::string value =
                 entry.is_sensitive ? "(hidden)" : entry.value.value_or("(none)");
@@ -88,13 +91,15 @@ void get_configs(const Context& context, const Options& options) {
         }
     }
     if (items.empty() && !options.words.empty()) {
-        throw Failure{kNotFound, fmt::format("{} {} has no key '{}'", options.type, options.name,
-                                             options.words.front()),
-                      fmt::format("millrace config get {} {} --all lists them", options.type,
-                                  options.name)};
+        throw Failure{
+            kNotFound,
+            fmt::format("{} {} has no key '{}'", options.type, options.name, options.words.front()),
+            fmt::format("millrace config get {} {} --all lists them", options.type, options.name)};
     }
-    if (context.json()) print_items("ConfigList", std::move(items));
-    else std::cout << table.to_string();
+    if (context.json())
+        print_items("ConfigList", std::move(items));
+    else
+        std::cout << table.to_string();
 }
 
 void change_configs(const Context& context, const Options& options, bool unset) {
@@ -107,12 +112,13 @@ void change_configs(const Context& context, const Options& options, bool unset) 
     alter_configs(client, type, wire_name(options, type), changes, options.dry_run);
     if (context.json()) {
         Json items = Json::array();
-        for (const ConfigChange& change : changes) items.push_back({{"key", change.key}});
+        for (const ConfigChange& change : changes)
+            items.push_back({{"key", change.key}});
         print_items("ConfigList", std::move(items));
         return;
     }
-    const char* verb = options.dry_run ? (unset ? "would unset" : "would set")
-                                       : (unset ? "unset" : "set");
+    const char* verb =
+        options.dry_run ? (unset ? "would unset" : "would set") : (unset ? "unset" : "set");
     for (const ConfigChange& change : changes) {
         std::cout << fmt::format("{} {} of {} {}\n", verb, change.key, options.type, options.name);
     }

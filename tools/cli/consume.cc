@@ -1,5 +1,6 @@
 // tools/cli/consume.cc: `consume`: records to standard output.
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -42,7 +43,8 @@ struct Cursor {
 /// %K and %S sizes; \n, \t and \\ as in C.
 class Printer {
   public:
-    Printer(const Context& context, const Options& options) : context_(context), options_(options) {}
+    Printer(const Context& context, const Options& options)
+        : context_(context), options_(options) {}
 
     void print(int32_t partition, int64_t offset, int64_t timestamp,
                const record::RecordView& record) const {
@@ -66,9 +68,12 @@ class Printer {
     }
 
     static void put(Json& json, const std::string& name, const std::optional<ByteView>& bytes) {
-        if (!bytes) json[name] = nullptr;
-        else if (is_utf8(bytes->text())) json[name] = std::string(bytes->text());
-        else json[name + "Base64"] = base64(bytes->text());
+        if (!bytes)
+            json[name] = nullptr;
+        else if (is_utf8(bytes->text()))
+            json[name] = std::string(bytes->text());
+        else
+            json[name + "Base64"] = base64(bytes->text());
     }
 
     Json json(int32_t partition, int64_t offset, int64_t timestamp,
@@ -139,16 +144,19 @@ class Printer {
 class Consumer {
   public:
     Consumer(Client& client, const Context& context, const Options& options)
-        : client_(client), options_(options), printer_(context, options),
+        : client_(client),
+          options_(options),
+          printer_(context, options),
           topic_(client.topic(options.topic)) {
         for (const auto& p : topic_.partitions) {
             if (options.partition >= 0 && p.partition_index != options.partition) continue;
             cursors_[p.partition_index].leader = p.leader_id;
         }
         if (cursors_.empty()) {
-            throw Failure{kNotFound, fmt::format("topic '{}' has no partition {}", options.topic,
-                                                 options.partition),
-                          fmt::format("it has 0 to {}", topic_.partitions.size() - 1)};
+            throw Failure{
+                kNotFound,
+                fmt::format("topic '{}' has no partition {}", options.topic, options.partition),
+                fmt::format("it has 0 to {}", topic_.partitions.size() - 1)};
         }
         place_cursors();
     }
@@ -156,7 +164,8 @@ class Consumer {
     void run() {
         while (!finished()) {
             std::set<int32_t> leaders;
-            for (const auto& [index, cursor] : cursors_) leaders.insert(cursor.leader);
+            for (const auto& [index, cursor] : cursors_)
+                leaders.insert(cursor.leader);
             for (const int32_t leader : leaders) {
                 client_.renew();
                 fetch(leader, leaders.size() > 1 ? kWaitMs / 5 : kWaitMs);
@@ -168,10 +177,11 @@ class Consumer {
 
   private:
     void place_cursors() {
-        const bool number = !options_.from.empty() && options_.from.find_first_not_of(
-                                                          "0123456789") == std::string::npos;
+        const bool number = !options_.from.empty() &&
+                            options_.from.find_first_not_of("0123456789") == std::string::npos;
         if (number) {
-            for (auto& [index, cursor] : cursors_) cursor.next = std::stoll(options_.from);
+            for (auto& [index, cursor] : cursors_)
+                cursor.next = std::stoll(options_.from);
         } else {
             int64_t timestamp = kEarliestTimestamp;
             if (options_.from == "latest" || options_.from == "end") {
@@ -187,9 +197,9 @@ class Consumer {
             for (auto& [index, cursor] : cursors_) {
                 const auto start = starts.find(index);
                 const auto end = ends.find(index);
-                cursor.next = start != starts.end()  ? start->second
-                              : end != ends.end() ? end->second
-                                                  : 0;
+                cursor.next = start != starts.end() ? start->second
+                              : end != ends.end()   ? end->second
+                                                    : 0;
             }
         }
         if (!options_.exit_at_end) return;
@@ -215,8 +225,10 @@ class Consumer {
         request.max_bytes = kFetchBytesMax;
         request.isolation_level = options_.committed ? 1 : 0;
         auto& topic = request.topics.emplace_back();
-        if (version >= 13) topic.topic_id = topic_.topic_id;
-        else topic.topic = options_.topic;
+        if (version >= 13)
+            topic.topic_id = topic_.topic_id;
+        else
+            topic.topic = options_.topic;
         for (const auto& [index, cursor] : cursors_) {
             if (cursor.leader != leader) continue;
             auto& partition = topic.partitions.emplace_back();
@@ -226,20 +238,21 @@ class Consumer {
         }
         const auto response =
             connection.ask<wire::FetchResponse>(request, version, client_.deadline());
-        check_error(response.error_code, std::nullopt, "fetch from " + connection.address().to_string());
+        check_error(response.error_code, std::nullopt,
+                    "fetch from " + connection.address().to_string());
         for (const auto& answered : response.responses) {
-            for (const auto& data : answered.partitions) take(data);
+            for (const auto& data : answered.partitions)
+                take(data);
         }
     }
 
     void take(const wire::FetchResponse::PartitionData& data) {
         const std::string name = fmt::format("{}-{}", options_.topic, data.partition_index);
         if (error_code_from(data.error_code) == ErrorCode::OffsetOutOfRange) {
-            throw Failure{kNotFound,
-                          fmt::format("{} has no offset {}", name,
-                                      cursors_[data.partition_index].next),
-                          "use --from earliest, or an offset that topic describe shows"}; use --from earliest",
-                                      data.log_start_offset)};
+            throw Failure{
+                kNotFound,
+                fmt::format("{} has no offset {}", name, cursors_[data.partition_index].next),
+                "use --from earliest, or an offset that topic describe shows"};
         }
         check_error(data.error_code, std::nullopt, name);
         if (!data.records || data.records->empty()) return;
@@ -279,10 +292,11 @@ class Consumer {
         const int64_t producer = batch.producer_id().value;
         if (batch.last_offset().value < cursor.next) return;
         if (!batch.valid_crc()) {
-            throw Failure{kFailed, fmt::format("{}-{}: the batch at offset {} has a wrong checksum",
-                                               options_.topic, data.partition_index,
-                                               batch.base_offset().value),
-                          "the data are damaged on disk or on the way"};
+            throw Failure{
+                kFailed,
+                fmt::format("{}-{}: the batch at offset {} has a wrong checksum", options_.topic,
+                            data.partition_index, batch.base_offset().value),
+                "the data are damaged on disk or on the way"};
         }
         if (batch.is_control()) {
             aborted.producers.erase(producer);

@@ -67,8 +67,8 @@ std::string voters(const wire::VotersRecord& m) {
 std::string marker(const record::RecordView& record) {
     const auto found = record::parse_end_txn_marker(*record.key, record.value.value_or(ByteView()));
     if (!found) return " endTxnMarker: (unreadable)";
-    return fmt::format(" endTxnMarker: {} coordinatorEpoch: {}",
-                       found->commit ? "COMMIT" : "ABORT", found->coordinator_epoch.value);
+    return fmt::format(" endTxnMarker: {} coordinatorEpoch: {}", found->commit ? "COMMIT" : "ABORT",
+                       found->coordinator_epoch.value);
 }
 
 }  // namespace
@@ -107,7 +107,8 @@ std::string control_text(const record::RecordView& record) {
         }
         case record::ControlType::Unknown: break;
     }
-    const int16_t id = record.key->size >= 4 ? load_big<int16_t>(record.key->data + 2) : int16_t{-1};
+    const int16_t id =
+        record.key->size >= 4 ? load_big<int16_t>(record.key->data + 2) : int16_t{-1};
     return fmt::format(" controlType: UNKNOWN({})", id);
 }
 

@@ -3,6 +3,7 @@
 // Line for line what Apache Kafka's DumpLogSegments prints for the same files, so that the two can
 // be compared with diff. Mismatches between a log and its indexes go to standard error, as there.
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <iostream>
 #include <limits>
@@ -32,9 +33,9 @@ const char* timestamp_word(const record::BatchView& batch) {
 
 std::string batch_line(const record::BatchView& batch, size_t position) {
     const auto codec = batch.compression();
-    const std::string horizon =
-        batch.has_delete_horizon() ? fmt::format("OptionalLong[{}]", batch.base_timestamp().value)
-                                   : "OptionalLong.empty";
+    const std::string horizon = batch.has_delete_horizon()
+                                    ? fmt::format("OptionalLong[{}]", batch.base_timestamp().value)
+                                    : "OptionalLong.empty";
     return fmt::format(
         "baseOffset: {} lastOffset: {} count: {} baseSequence: {} lastSequence: {} producerId: {} "
         "producerEpoch: {} partitionLeaderEpoch: {} isTransactional: {} isControl: {} "
@@ -65,10 +66,11 @@ std::string record_line(const Options& options, const record::BatchView& batch,
         for (auto walk = record.headers(); walk.next(header);) {
             keys += (keys.empty() ? "" : ",") + std::string(header.key);
         }
-        line = fmt::format("| offset: {} {}: {} keySize: {} valueSize: {} sequence: {} headerKeys: [{}]",
-                           record::record_offset(batch, record).value, timestamp_word(batch),
-                           record::record_timestamp(batch, record).value, size(record.key),
-                           size(record.value), sequence_of(batch, record), keys);
+        line = fmt::format(
+            "| offset: {} {}: {} keySize: {} valueSize: {} sequence: {} headerKeys: [{}]",
+            record::record_offset(batch, record).value, timestamp_word(batch),
+            record::record_timestamp(batch, record).value, size(record.key), size(record.value),
+            sequence_of(batch, record), keys);
         if (batch.is_control()) line += control_text(record);
     }
     if (options.print_data && !batch.is_control()) {
@@ -86,9 +88,9 @@ void dump_records(const Options& options, const record::BatchView& batch, int64_
                   std::vector<std::pair<int64_t, int64_t>>& gaps) {
     auto records = record::BatchRecords::open(batch);
     if (!records.ok()) {
-        throw Failure{kFailed, fmt::format("the batch at offset {} cannot be read: {}",
-                                           batch.base_offset().value,
-                                           records.status().message()),
+        throw Failure{kFailed,
+                      fmt::format("the batch at offset {} cannot be read: {}",
+                                  batch.base_offset().value, records.status().message()),
                       ""};
     }
     record::RecordView record;
@@ -141,8 +143,8 @@ std::optional<int64_t> last_offset_at(const Buffer& log, int32_t position) {
 void dump_index(const Options& options, const std::string& path) {
     const Buffer bytes = read_log_file(path);
     const auto entries = index_entries(bytes, offset_in_name(path).value_or(0));
-    if (bytes.empty() || (entries.size() == 1 && entries[0].position == 0 &&
-                          load_big<int64_t>(bytes.data()) == 0)) {
+    if (bytes.empty() ||
+        (entries.size() == 1 && entries[0].position == 0 && load_big<int64_t>(bytes.data()) == 0)) {
         std::cout << path << " is empty.\n";
         return;
     }
@@ -151,8 +153,8 @@ void dump_index(const Options& options, const std::string& path) {
     for (const IndexEntry& entry : entries) {
         const int64_t found = last_offset_at(log, entry.position).value_or(-1);
         if (found != entry.offset) {
-            mismatches.insert(mismatches.begin(),
-                              fmt::format("  Index offset: {}, log offset: {}", entry.offset, found));
+            mismatches.insert(mismatches.begin(), fmt::format("  Index offset: {}, log offset: {}",
+                                                              entry.offset, found));
         }
         if (!options.verify_only) {
             std::cout << fmt::format("offset: {} position: {}\n", entry.offset, entry.position);
@@ -160,7 +162,8 @@ void dump_index(const Options& options, const std::string& path) {
     }
     if (mismatches.empty()) return;
     std::cerr << "Mismatches in :" << path << '\n';
-    for (const std::string& line : mismatches) std::cerr << line << '\n';
+    for (const std::string& line : mismatches)
+        std::cerr << line << '\n';
 }
 
 void dump_time_index(const Options& options, const std::string& path) {
@@ -229,12 +232,18 @@ void dump_producers(const std::string& path) {
 void dump(const Options& options) {
     for (const std::string& path : options.files) {
         std::cout << "Dumping " << path << '\n';
-        if (path.ends_with(".log") || path.ends_with(".checkpoint")) dump_log(options, path);
-        else if (path.ends_with(".index")) dump_index(options, path);
-        else if (path.ends_with(".timeindex")) dump_time_index(options, path);
-        else if (path.ends_with(".txnindex")) dump_txn_index(path);
-        else if (path.ends_with(".snapshot")) dump_producers(path);
-        else std::cerr << "Ignoring unknown file " << path << '\n';
+        if (path.ends_with(".log") || path.ends_with(".checkpoint"))
+            dump_log(options, path);
+        else if (path.ends_with(".index"))
+            dump_index(options, path);
+        else if (path.ends_with(".timeindex"))
+            dump_time_index(options, path);
+        else if (path.ends_with(".txnindex"))
+            dump_txn_index(path);
+        else if (path.ends_with(".snapshot"))
+            dump_producers(path);
+        else
+            std::cerr << "Ignoring unknown file " << path << '\n';
     }
 }
 

@@ -28,7 +28,8 @@ Buffer read_log_file(const std::string& path) {
     }
     const std::streamoff size = in.tellg();
     if (size < 0 || size > kFileBytesMax) {
-        throw Failure{kFailed, fmt::format("{} is no file of a log (or larger than 2 GiB)", path), ""};
+        throw Failure{kFailed, fmt::format("{} is no file of a log (or larger than 2 GiB)", path),
+                      ""};
     }
     Buffer bytes = Buffer::allocate(static_cast<size_t>(size));
     in.seekg(0);

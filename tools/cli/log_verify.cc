@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -24,7 +25,7 @@ struct Report {
 };
 
 bool is_directory(const std::string& path) {
-    struct stat info{};
+    struct stat info {};
     return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
@@ -46,12 +47,15 @@ std::vector<std::string> entries_of(const std::string& path) {
 /// The .log files below a log directory, a partition's directory, or the file itself.
 void gather(const std::string& path, int depth, std::vector<std::string>& logs) {
     if (!is_directory(path)) {
-        if (path.ends_with(".log") && offset_in_name(path)) logs.push_back(path);
-        else if (depth == 0) throw Failure{kUsage, fmt::format("{} is no .log file", path), ""};
+        if (path.ends_with(".log") && offset_in_name(path))
+            logs.push_back(path);
+        else if (depth == 0)
+            throw Failure{kUsage, fmt::format("{} is no .log file", path), ""};
         return;
     }
     if (depth > 2) return;
-    for (const std::string& entry : entries_of(path)) gather(entry, depth + 1, logs);
+    for (const std::string& entry : entries_of(path))
+        gather(entry, depth + 1, logs);
 }
 
 struct Batch {
@@ -71,8 +75,8 @@ std::vector<Batch> verify_batches(const std::string& path, const Buffer& bytes, 
     record::BatchIterator batches(bytes.view());
     while (batches.next()) {
         const record::BatchView batch = batches.batch();
-        const std::string where =
-            fmt::format("batch at offset {}, position {}", batch.base_offset().value, batches.start());
+        const std::string where = fmt::format("batch at offset {}, position {}",
+                                              batch.base_offset().value, batches.start());
         if (!batch.valid_crc()) {
             problem(where + ": wrong checksum");
             next = batch.next_offset().value;
@@ -86,7 +90,8 @@ std::vector<Batch> verify_batches(const std::string& path, const Buffer& bytes, 
         record::RecordView record;
         int64_t count = 0;
         if (records.ok()) {
-            while (records->next(record)) ++count;
+            while (records->next(record))
+                ++count;
         }
         if (!records.ok() || records->end_reason() != record::RecordsEnd::Complete) {
             problem(where + ": its records cannot be read");
@@ -97,15 +102,15 @@ std::vector<Batch> verify_batches(const std::string& path, const Buffer& bytes, 
     }
     const size_t left = bytes.size() - batches.valid_bytes();
     if (left > 0) {
-        problem(fmt::format("{} bytes at position {} are no whole batch", left,
-                            batches.valid_bytes()));
+        problem(
+            fmt::format("{} bytes at position {} are no whole batch", left, batches.valid_bytes()));
     }
     return found;
 }
 
 void verify_index(const std::string& log, const std::vector<Batch>& batches, Report& report) {
     const std::string path = with_extension(log, ".index");
-    struct stat info{};
+    struct stat info {};
     if (stat(path.c_str(), &info) != 0) {
         report.problems.emplace_back(path, "is missing; it is rebuilt at the next start");
         return;
@@ -114,10 +119,9 @@ void verify_index(const std::string& log, const std::vector<Batch>& batches, Rep
     const int64_t base = offset_in_name(log).value_or(0);
     for (const IndexEntry& entry : index_entries(bytes, base)) {
         if (entry.offset == base && entry.position == 0) continue;  // preallocated, unused
-        const auto found =
-            std::find_if(batches.begin(), batches.end(), [&](const Batch& b) {
-                return b.position == static_cast<size_t>(entry.position);
-            });
+        const auto found = std::find_if(batches.begin(), batches.end(), [&](const Batch& b) {
+            return b.position == static_cast<size_t>(entry.position);
+        });
         if (found == batches.end() || found->last_offset != entry.offset) {
             report.problems.emplace_back(
                 path, fmt::format("offset {} at position {} is not in the log", entry.offset,
@@ -129,7 +133,8 @@ void verify_index(const std::string& log, const std::vector<Batch>& batches, Rep
 
 void verify(Context& context, const std::vector<std::string>& paths) {
     std::vector<std::string> logs;
-    for (const std::string& path : paths) gather(path, 0, logs);
+    for (const std::string& path : paths)
+        gather(path, 0, logs);
     if (logs.empty()) throw Failure{kNotFound, "there is no .log file", "give a log directory"};
     Report report;
     for (const std::string& log : logs) {
@@ -154,12 +159,12 @@ void verify(Context& context, const std::vector<std::string>& paths) {
     for (const auto& [path, text] : report.problems) {
         std::cout << fmt::format("{}: {}\n", path, text);
     }
-    std::cout << fmt::format("{}, {}, {}, {}: {}\n", counted(report.files, "segment"),
-                             report.batches == 1 ? "1 batch" : grouped(report.batches) + " batches",
-                             counted(report.records, "record"), bytes_text(report.bytes),
-                             report.problems.empty()
-                                 ? "all is well"
-                                 : counted(static_cast<int64_t>(report.problems.size()), "problem"));
+    std::cout << fmt::format(
+        "{}, {}, {}, {}: {}\n", counted(report.files, "segment"),
+        report.batches == 1 ? "1 batch" : grouped(report.batches) + " batches",
+        counted(report.records, "record"), bytes_text(report.bytes),
+        report.problems.empty() ? "all is well"
+                                : counted(static_cast<int64_t>(report.problems.size()), "problem"));
 }
 
 }  // namespace

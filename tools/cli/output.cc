@@ -42,9 +42,11 @@ Table::Table(std::vector<std::string> headings) : headings_(std::move(headings))
 
 std::string Table::to_string() const {
     std::vector<size_t> widths;
-    for (const std::string& heading : headings_) widths.push_back(width_of(heading));
+    for (const std::string& heading : headings_)
+        widths.push_back(width_of(heading));
     for (const auto& row : rows_) {
-        for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+        for (size_t i = 0; i < row.size(); ++i)
+            widths[i] = std::max(widths[i], width_of(row[i]));
     }
     std::string out;
     const auto print = [&](const std::vector<std::string>& cells) {
@@ -54,11 +56,13 @@ std::string Table::to_string() const {
             if (i > 0) line += "  ";
             line += right_[i] ? space + cells[i] : cells[i] + space;
         }
-        while (!line.empty() && line.back() == ' ') line.pop_back();
+        while (!line.empty() && line.back() == ' ')
+            line.pop_back();
         out += line + "\n";
     };
     print(headings_);
-    for (const auto& row : rows_) print(row);
+    for (const auto& row : rows_)
+        print(row);
     return out;
 }
 
@@ -76,7 +80,8 @@ std::string counted(int64_t n, std::string_view noun) {
 
 std::string grouped(int64_t n) {
     std::string digits = std::to_string(n < 0 ? -n : n);
-    for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+    for (size_t at = digits.size(); at > 3; at -= 3)
+        digits.insert(at - 3, ",");
     return n < 0 ? "-" + digits : digits;
 }
 

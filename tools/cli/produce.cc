@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <poll.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -81,20 +82,25 @@ Topic topic_to_write(Client& client, const std::string& name) {
 class Producer {
   public:
     Producer(Client& client, const Context& context, const Options& options)
-        : client_(client), context_(context), options_(options),
+        : client_(client),
+          context_(context),
+          options_(options),
           topic_(topic_to_write(client, options.topic)),
-          builders_(topic_.partitions.size()), counts_(topic_.partitions.size(), 0) {
+          builders_(topic_.partitions.size()),
+          counts_(topic_.partitions.size(), 0) {
         const auto codec = record::compression_from_name(options.compression);
         if (!codec) {
             throw Failure{kUsage, fmt::format("no codec '{}'", options.compression),
                           "none, gzip, snappy, lz4 or zstd"};
         }
         batch_.compression = *codec;
-        for (const std::string& text : options.headers) headers_.push_back(key_value(text));
+        for (const std::string& text : options.headers)
+            headers_.push_back(key_value(text));
         if (options.partition >= static_cast<int>(builders_.size())) {
-            throw Failure{kNotFound, fmt::format("topic '{}' has no partition {}", options.topic,
-                                                 options.partition),
-                          fmt::format("it has 0 to {}", builders_.size() - 1)};
+            throw Failure{
+                kNotFound,
+                fmt::format("topic '{}' has no partition {}", options.topic, options.partition),
+                fmt::format("it has 0 to {}", builders_.size() - 1)};
         }
     }
 
@@ -108,7 +114,8 @@ class Producer {
         const size_t partition = choose(keyed, key);
         if (counts_[partition] == 0) builders_[partition].start(batch_);
         std::vector<record::RecordHeader> headers;
-        for (const auto& [name, text] : headers_) headers.push_back({name, ByteView(text)});
+        for (const auto& [name, text] : headers_)
+            headers.push_back({name, ByteView(text)});
         record::NewRecord record;
         record.timestamp = WallMs{now_ms()};
         if (keyed) record.key = ByteView(key);
@@ -146,8 +153,10 @@ class Producer {
         request.acks = options_.acks == "all" ? -1 : static_cast<int16_t>(options_.acks[0] - '0');
         request.timeout_ms = client_.timeout_ms();
         auto& topic = request.topic_data.emplace_back();
-        if (version >= 13) topic.topic_id = topic_.topic_id;
-        else topic.name = options_.topic;
+        if (version >= 13)
+            topic.topic_id = topic_.topic_id;
+        else
+            topic.name = options_.topic;
         auto& data = topic.partition_data.emplace_back();
         data.index = static_cast<int32_t>(partition);
         data.records = BufferChain(builders_[partition].finish());
@@ -171,8 +180,10 @@ class Producer {
     void report(const std::string& name, int32_t index, int64_t offset, int64_t count) const {
         if (options_.quiet) return;
         if (context_.json()) {
-            const Json line{{"topic", options_.topic}, {"partition", index},
-                            {"offset", offset}, {"records", count}};
+            const Json line{{"topic", options_.topic},
+                            {"partition", index},
+                            {"offset", offset},
+                            {"records", count}};
             std::cout << line.dump() << std::endl;
         } else if (count == 1) {
             std::cout << fmt::format("{} @ {}", name, offset) << std::endl;

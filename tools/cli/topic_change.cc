@@ -1,5 +1,6 @@
 // tools/cli/topic_change.cc: `topic alter` and `topic add-partitions`.
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <iostream>
 
@@ -23,8 +24,10 @@ struct AlterOptions {
 
 void alter_topic(const Context& context, const AlterOptions& options) {
     std::vector<ConfigChange> changes;
-    for (const std::string& text : options.set) changes.push_back(parse_change(text));
-    for (const std::string& key : options.unset) changes.push_back({key, 1, ""});
+    for (const std::string& text : options.set)
+        changes.push_back(parse_change(text));
+    for (const std::string& key : options.unset)
+        changes.push_back({key, 1, ""});
     if (changes.empty()) {
         throw Failure{kUsage, "nothing to change", "give -c key=value or --unset key"};
     }

@@ -1,5 +1,6 @@
 // tools/cli/topic_describe.cc: `topic describe`: partitions, sizes, offsets, own configs.
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -22,7 +23,8 @@ constexpr int8_t kTopicSource = 1;
 
 std::string joined(const std::vector<int32_t>& ids) {
     std::string text;
-    for (const int32_t id : ids) text += (text.empty() ? "" : " ") + std::to_string(id);
+    for (const int32_t id : ids)
+        text += (text.empty() ? "" : " ") + std::to_string(id);
     return text;
 }
 
@@ -99,9 +101,11 @@ std::string value_of(const std::vector<OwnConfig>& configs, const std::string& k
 void print_topic(const Topic& topic, const std::vector<OwnConfig>& configs, const Table& table,
                  const std::map<int32_t, int64_t>& sizes) {
     size_t replicas = 0;
-    for (const auto& p : topic.partitions) replicas = std::max(replicas, p.replica_nodes.size());
+    for (const auto& p : topic.partitions)
+        replicas = std::max(replicas, p.replica_nodes.size());
     int64_t bytes = 0;
-    for (const auto& [index, size] : sizes) bytes += size;
+    for (const auto& [index, size] : sizes)
+        bytes += size;
     std::cout << fmt::format("{}   id {}   {}   RF {}   min.insync.replicas {}   {} on disk\n",
                              topic.name.value_or(""), topic.topic_id.to_string(),
                              counted(static_cast<int64_t>(topic.partitions.size()), "partition"),
@@ -116,9 +120,8 @@ void print_topic(const Topic& topic, const std::vector<OwnConfig>& configs, cons
 
 Json describe(Client& client, const Context& context, const std::string& name) {
     Topic topic = client.topic(name);
-    std::sort(topic.partitions.begin(), topic.partitions.end(), [](const auto& a, const auto& b) {
-        return a.partition_index < b.partition_index;
-    });
+    std::sort(topic.partitions.begin(), topic.partitions.end(),
+              [](const auto& a, const auto& b) { return a.partition_index < b.partition_index; });
     const std::vector<OwnConfig> configs = configs_of(client, name);
     const auto sizes = sizes_of(client, topic);
     const auto starts = list_offsets(client, topic, kEarliestTimestamp);

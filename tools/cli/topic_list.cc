@@ -1,5 +1,6 @@
 // tools/cli/topic_list.cc: `topic list`, `topic create`, and the tree below `topic`.
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -34,8 +35,10 @@ void list_topics(const Context& context) {
                    topic.topic_id.to_string()});
         if (context.output == "name") std::cout << name << '\n';
     }
-    if (context.json()) print_items("TopicList", std::move(items));
-    else if (context.output == "table") std::cout << table.to_string();
+    if (context.json())
+        print_items("TopicList", std::move(items));
+    else if (context.output == "table")
+        std::cout << table.to_string();
 }
 
 struct CreateOptions {

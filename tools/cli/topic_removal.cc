@@ -1,5 +1,6 @@
 // tools/cli/topic_removal.cc: `topic delete` and `topic trim`.
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <iostream>
 
@@ -31,8 +32,10 @@ void delete_topics(const Context& context, const std::vector<std::string>& names
     Connection& connection = client.any();
     const int16_t version = connection.version_of<wire::DeleteTopicsRequest>();
     for (const std::string& name : names) {
-        if (version >= 6) request.topics.emplace_back().name = name;
-        else request.topic_names.push_back(name);
+        if (version >= 6)
+            request.topics.emplace_back().name = name;
+        else
+            request.topic_names.push_back(name);
     }
     const auto response =
         connection.ask<wire::DeleteTopicsResponse>(request, version, client.deadline());
@@ -81,9 +84,10 @@ void trim_topic(const Context& context, const TrimOptions& options) {
         ++count;
     }
     if (count == 0) {
-        throw Failure{kNotFound,
-                      fmt::format("topic '{}' has no partition {}", options.name, options.partition),
-                      fmt::format("it has 0 to {}", topic.partitions.size() - 1)};
+        throw Failure{
+            kNotFound,
+            fmt::format("topic '{}' has no partition {}", options.name, options.partition),
+            fmt::format("it has 0 to {}", topic.partitions.size() - 1)};
     }
     const std::string what =
         fmt::format("records of {} ({}) before offset {}", options.name,

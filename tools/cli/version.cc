@@ -1,4 +1,5 @@
 // tools/cli/version.cc: `version`.
+#include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "cli/output.h"

@@ -64,15 +64,15 @@ enum class ConfigEffect : int8_t {
 /// The check that a parsed value must pass, after its type.
 enum class ValidatorKind : int8_t {
     Any,
-    NonNull,         // non-null string
+    NonNull,  // non-null string
     NonEmptyString,
-    Range,           // [low,...,high]; either end may be absent
-    GzipLevel,       // 1 to 9, or -1
-    OneOf,           // text is one of `words`
+    Range,      // [low,...,high]; either end may be absent
+    GzipLevel,  // 1 to 9, or -1
+    OneOf,      // text is one of `words`
     OneOfIgnoreCase,
-    ListOf,          // duplicates dropped, no empty element, each one of `words` (if any)
-    QuorumVoters,    // id@host:port
-    QuorumServers,   // host:port
+    ListOf,             // duplicates dropped, no empty element, each one of `words` (if any)
+    QuorumVoters,       // id@host:port
+    QuorumServers,      // host:port
     ThrottledReplicas,  // "*" or partition:broker,...
     AutoOffsetReset,    // latest, earliest or by_duration:<ISO-8601>
 };
@@ -81,8 +81,8 @@ struct Validator {
     ValidatorKind kind = ValidatorKind::Any;
     double low = -std::numeric_limits<double>::infinity();
     double high = std::numeric_limits<double>::infinity();
-    const char* words = "";      // ", " between them, in Kafka's order of printing
-    bool empty_allowed = true;   // ListOf
+    const char* words = "";     // ", " between them, in Kafka's order of printing
+    bool empty_allowed = true;  // ListOf
 };
 
 /// One row of the table. All text is static.
@@ -92,9 +92,9 @@ struct ConfigKey {
     const char* default_text;  // nullptr: no default value (null), or required
     Validator validator;
     Importance importance;
-    DynamicMode mode;     // broker keys only
+    DynamicMode mode;  // broker keys only
     ConfigEffect effect;
-    const char* doc;      // our own words
+    const char* doc;  // our own words
     /// Topic and group keys: the broker keys that give the default, highest first, "; " between.
     const char* broker_synonyms = "";
     bool internal = false;  // accepted, not listed unless set

@@ -59,8 +59,7 @@ std::optional<std::string> effective_broker_value(const BrokerConfigLayers& laye
 ConfigMap merge_broker_layers(const BrokerConfigLayers& layers);
 /// The value a topic or group key takes when the resource does not set it: broker keys of the
 /// row in order, hours and minutes converted to milliseconds, else the row's default.
-std::optional<std::string> inherited_value(const BrokerConfigLayers& layers,
-                                           const ConfigKey& key);
+std::optional<std::string> inherited_value(const BrokerConfigLayers& layers, const ConfigKey& key);
 /// The value in force: the resource's own where valid, else inherited.
 std::optional<std::string> effective_value(const ConfigMap& own, const BrokerConfigLayers& layers,
                                            const ConfigKey& key);

@@ -102,15 +102,17 @@ TEST(ConfigFile, TheFormIsToldByExtensionThenByText) {
     EXPECT_FALSE(parse_config_text("config", "listeners=PLAINTEXT://:1\n").yaml);
 }
 
-constexpr const char* kNode = "process.roles: broker,controller\n"
-                              "node.id: 1\n"
-                              "controller.listener.names: CONTROLLER\n"
-                              "listeners: PLAINTEXT://:9092,CONTROLLER://:9093\n"
-                              "controller.quorum.voters: 1@localhost:9093\n";
+constexpr const char* kNode =
+    "process.roles: broker,controller\n"
+    "node.id: 1\n"
+    "controller.listener.names: CONTROLLER\n"
+    "listeners: PLAINTEXT://:9092,CONTROLLER://:9093\n"
+    "controller.quorum.voters: 1@localhost:9093\n";
 
 TEST(ConfigCheck, AnUnknownKeyIsAnErrorInYamlAndAWarningInProperties) {
     const std::string line = "  log.retention.hour: 168\n";
-    const ConfigFile yaml = parse_config_text("n.yaml", kNode + std::string("log.retention.hour: 168\n"));
+    const ConfigFile yaml =
+        parse_config_text("n.yaml", kNode + std::string("log.retention.hour: 168\n"));
     EXPECT_EQ(print_notes(yaml, check_config_file(yaml, false)),
               "n.yaml:6:1  error    unknown key 'log.retention.hour'\n"
               "    6 | log.retention.hour: 168\n"
@@ -124,8 +126,8 @@ TEST(ConfigCheck, AnUnknownKeyIsAnErrorInYamlAndAWarningInProperties) {
 }
 
 TEST(ConfigCheck, FaultsAreShownAtTheirKeys) {
-    const ConfigFile file = parse_config_text(
-        "n.yaml", kNode + std::string("num.io.threads: many\nlog.roll.ms: x\n"));
+    const ConfigFile file =
+        parse_config_text("n.yaml", kNode + std::string("num.io.threads: many\nlog.roll.ms: x\n"));
     EXPECT_EQ(print_notes(file, check_config_file(file, false)),
               "n.yaml:6:1  error    Invalid value many for configuration num.io.threads: Not a "
               "number of type INT\n"
@@ -147,8 +149,8 @@ TEST(ConfigCheck, AMissingFileIsOneNote) {
 }
 
 TEST(SampleConfigs, AllParseAndWouldStart) {
-    for (const char* name : {"broker.yaml", "controller.yaml", "combined.yaml",
-                             "server.properties"}) {
+    for (const char* name :
+         {"broker.yaml", "controller.yaml", "combined.yaml", "server.properties"}) {
         const std::string path = std::string(MILLRACE_SOURCE_DIR) + "/config/" + name;
         const ConfigFile file = read_config_file(path);
         const auto notes = check_config_file(file, true);

@@ -21,7 +21,8 @@ ConfigMap combined_node() {
 
 ConfigMap combined_node(const ConfigMap& more) {
     ConfigMap map = combined_node();
-    for (const auto& [key, value] : more) map[key] = value;
+    for (const auto& [key, value] : more)
+        map[key] = value;
     return map;
 }
 
@@ -50,12 +51,12 @@ TEST(BrokerConfigStart, AnswersEqualKafkas) {
 }
 
 TEST(BrokerConfigStart, FieldsComeFromTheFile) {
-    const auto made = make_broker_config(combined_node(
-        {{"log.dirs", "/a, /b"},
-         {"broker.rack", "FD0UD1"},
-         {"advertised.listeners", "PLAINTEXT://host.example:19092"},
-         {"num.partitions", "7"},
-         {"compressed.batch.validation", "header"}}));
+    const auto made = make_broker_config(
+        combined_node({{"log.dirs", "/a, /b"},
+                       {"broker.rack", "FD0UD1"},
+                       {"advertised.listeners", "PLAINTEXT://host.example:19092"},
+                       {"num.partitions", "7"},
+                       {"compressed.batch.validation", "header"}}));
     ASSERT_TRUE(made.ok()) << made.status().message();
     const BrokerConfig& c = *made;
     EXPECT_EQ(c.node_id, NodeId(1));
@@ -118,11 +119,12 @@ TEST(BrokerConfigStart, WarnsOfKeysUnknownAndWithoutEffect) {
 }
 
 TEST(BrokerConfigStart, AllFaultsAreListedForConfigCheck) {
-    EXPECT_EQ(all_config_faults(combined_node({{"num.io.threads", "x"}, {"log.roll.ms", "y"}})).size(),
-              2U);
-    EXPECT_EQ(all_config_faults(combined_node({{"log.roll.ms", "0"}, {"log.retention.ms", "0"}}))
-                  .size(),
-              2U);
+    EXPECT_EQ(
+        all_config_faults(combined_node({{"num.io.threads", "x"}, {"log.roll.ms", "y"}})).size(),
+        2U);
+    EXPECT_EQ(
+        all_config_faults(combined_node({{"log.roll.ms", "0"}, {"log.retention.ms", "0"}})).size(),
+        2U);
     EXPECT_TRUE(all_config_faults(combined_node()).empty());
 }
 
@@ -181,29 +183,37 @@ TEST(BrokerChange, MessagesEqualKafkas) {
         {{{"custom.key", "5"}}, true, ""},
         {{{"log.dirs", "/x"}}, false, "Cannot update these configs dynamically: [log.dirs]"},
         {{{"cordoned.log.dirs", "*"}}, false, ""},
-        {{{"principal.builder.class", "a.B"}}, true,
+        {{{"principal.builder.class", "a.B"}},
+         true,
          "Cannot update these configs at default cluster level, broker id must be specified: "
          "[principal.builder.class]"},
-        {{{"listener.name.x.ssl.key.password", "p"}}, true,
+        {{{"listener.name.x.ssl.key.password", "p"}},
+         true,
          "Cannot update these configs at default cluster level, broker id must be specified: "
          "[listener.name.x.ssl.key.password]"},
-        {{{"ssl.keystore.type", "PEM"}}, false,
+        {{{"ssl.keystore.type", "PEM"}},
+         false,
          "These security configs can be dynamically updated only per-listener using the listener "
          "prefix: [ssl.keystore.type]"},
-        {{{"num.io.threads", "abc"}}, false,
+        {{{"num.io.threads", "abc"}},
+         false,
          "Invalid value abc for configuration num.io.threads: Not a number of type INT"},
-        {{{"num.io.threads", "100"}}, false,
+        {{{"num.io.threads", "100"}},
+         false,
          "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count "
          "update validation failed for num.io.threads=100, value should not be greater than double "
          "the current value 8 for configuration Invalid dynamic configuration"},
-        {{{"log.cleaner.threads", "3"}}, true,
+        {{{"log.cleaner.threads", "3"}},
+         true,
          "Invalid value org.apache.kafka.common.config.ConfigException: Log cleaner threads cannot "
          "be increased to more than double the current value 1 for configuration Invalid dynamic "
          "configuration"},
-        {{{"log.retention.ms", "0"}}, false,
+        {{{"log.retention.ms", "0"}},
+         false,
          "requirement failed: log.retention.ms must be unlimited (-1) or, greater than or equal to "
          "1"},
-        {{{"listeners", "PLAINTEXT://:1,CONTROLLER://:9093"}}, false,
+        {{{"listeners", "PLAINTEXT://:1,CONTROLLER://:9093"}},
+         false,
          "listeners can be changed only in the node's file, with a restart"},
     };
     for (const ChangeCase& c : cases) {

@@ -21,7 +21,8 @@ struct Outcome {
 
 Outcome run_words(std::vector<std::string> words) {
     std::vector<const char*> argv{"millrace"};
-    for (const std::string& word : words) argv.push_back(word.c_str());
+    for (const std::string& word : words)
+        argv.push_back(word.c_str());
     std::ostringstream out;
     std::ostringstream err;
     std::streambuf* old_out = std::cout.rdbuf(out.rdbuf());
@@ -51,12 +52,15 @@ TEST(CliErrors, SayWhatAndHow) {
          kUsage,
          "error: no command 'creat'\n"
          "  fix: did you mean 'create'?   millrace topic create x\n"},
-        {{"xyzzy"}, kUsage, "error: no command 'xyzzy'\n  fix: millrace --help lists the commands\n"},
+        {{"xyzzy"},
+         kUsage,
+         "error: no command 'xyzzy'\n  fix: millrace --help lists the commands\n"},
         {{"topic", "list", "--bootsrap-server", "x"},
          kUsage,
          "error: no option '--bootsrap-server' for millrace topic list\n"
          "  fix: did you mean '--bootstrap-server'?\n"},
-        {{"topic", "create"}, kUsage,
+        {{"topic", "create"},
+         kUsage,
          "error: name is required\n  fix: millrace topic create --help\n"},
         {{"topic", "list", "-b", "localhost:http"},
          kUsage,
@@ -72,7 +76,8 @@ TEST(CliErrors, SayWhatAndHow) {
          kUsage,
          "error: 'one' is no broker id\n"
          "  fix: give a number, or all for the cluster's default\n"},
-        {{"config", "set", "topic", "t", "retention.ms"}, kUsage,
+        {{"config", "set", "topic", "t", "retention.ms"},
+         kUsage,
          "error: 'retention.ms' is not key=value\n"},
         {{"completion", "tcsh"}, kUsage, "error: no script for 'tcsh'\n  fix: bash, zsh or fish\n"},
         {{"log", "dump", "/nonexistent/00000000000000000000.log"},
@@ -168,9 +173,12 @@ TEST(CliLogVerify, FindsWhatIsDamaged) {
 /// Values of org.apache.kafka.common.utils.UtilsTest.
 TEST(Murmur2, EqualsJavas) {
     const std::pair<const char*, int32_t> cases[] = {
-        {"21", -973932308},          {"foobar", -790332482},  {"a-little-bit-long-string", -985981536},
+        {"21", -973932308},
+        {"foobar", -790332482},
+        {"a-little-bit-long-string", -985981536},
         {"a-little-bit-longer-string", -1486304829},
-        {"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971}, {"abc", 479470107}};
+        {"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971},
+        {"abc", 479470107}};
     for (const auto& [text, hash] : cases) {
         EXPECT_EQ(static_cast<int32_t>(murmur2(text)), hash) << text;
     }

@@ -151,8 +151,9 @@ TEST(ConfigCheckClientMetrics, MessagesEqualKafkas) {
     EXPECT_EQ(unknown->message, "Unknown client metrics configuration: zz");
     EXPECT_EQ(unknown->error_code, ErrorCode::InvalidRequest);
     const auto interval = check_client_metrics_configs({{"interval.ms", "50"}});
-    EXPECT_EQ(interval->message, "Invalid value 50 for interval.ms, interval must be between 100 "
-                                 "and 3600000 (1 hour)");
+    EXPECT_EQ(interval->message,
+              "Invalid value 50 for interval.ms, interval must be between 100 "
+              "and 3600000 (1 hour)");
     EXPECT_EQ(interval->error_code, ErrorCode::InvalidRequest);
     const auto match = check_client_metrics_configs({{"match", "foo=bar"}});
     EXPECT_EQ(match->message, "Illegal client matching pattern: foo=bar");
@@ -183,8 +184,9 @@ TEST(ConfigDescribeTopic, ListsPublicKeysWithTheirOrigins) {
     const ConfigEntry bytes = entry_of(entries, "segment.bytes");
     EXPECT_EQ(bytes.value, "1048576");
     EXPECT_EQ(bytes.source, ConfigSource::Topic);
-    EXPECT_EQ(synonyms_text(bytes), "segment.bytes=1048576/1 log.segment.bytes=2000000/3 "
-                                    "log.segment.bytes=3000000/4 log.segment.bytes=1073741824/5 ");
+    EXPECT_EQ(synonyms_text(bytes),
+              "segment.bytes=1048576/1 log.segment.bytes=2000000/3 "
+              "log.segment.bytes=3000000/4 log.segment.bytes=1073741824/5 ");
     EXPECT_FALSE(bytes.read_only);
     EXPECT_EQ(bytes.type, ConfigType::Int);
     EXPECT_EQ(entry_of(entries, "preallocate").value, "true");
@@ -201,8 +203,7 @@ TEST(ConfigDescribeTopic, AFallbackKeyAloneDoesNotShowAsSynonym) {
     EXPECT_EQ(entries[0].source, ConfigSource::Default);
     EXPECT_EQ(synonyms_text(entries[0]), "");
     // CreateTopics answers from another function of Kafka's, which does name the static file.
-    const ConfigEntry created =
-        entry_of(created_topic_entries({}, layers.view()), "retention.ms");
+    const ConfigEntry created = entry_of(created_topic_entries({}, layers.view()), "retention.ms");
     EXPECT_EQ(created.value, "3600000");
     EXPECT_EQ(created.source, ConfigSource::StaticBroker);
 }
@@ -232,22 +233,20 @@ TEST(ConfigDescribeBroker, ListsPublicKeysInternalOnesThatAreSetAndUnknownOnes) 
     EXPECT_EQ(threads.value, "2");
     EXPECT_FALSE(threads.read_only);
     EXPECT_EQ(synonyms_text(threads), "log.cleaner.threads=2/2 log.cleaner.threads=1/5 ");
-    EXPECT_EQ(entry_of(entries, "min.insync.replicas").source,
-              ConfigSource::DynamicDefaultBroker);
+    EXPECT_EQ(entry_of(entries, "min.insync.replicas").source, ConfigSource::DynamicDefaultBroker);
 }
 
 /// The golden file is what a live Kafka 4.3.1 answered for this node, all 340 keys.
 TEST(ConfigDescribeBroker, EveryEntryEqualsKafkas) {
-    const Layers layers{
-        {{"log.cleaner.threads", "2"}},
-        {{"log.retention.ms", "5000000"}, {"min.insync.replicas", "1"}},
-        {{"process.roles", "broker,controller"},
-         {"node.id", "1"},
-         {"controller.listener.names", "CONTROLLER"},
-         {"controller.quorum.bootstrap.servers", "127.0.0.1:29093"},
-         {"listeners", "PLAINTEXT://127.0.0.1:29092,CONTROLLER://127.0.0.1:29093"},
-         {"log.dirs", "/var/kafka"},
-         {"offsets.topic.replication.factor", "1"}}};
+    const Layers layers{{{"log.cleaner.threads", "2"}},
+                        {{"log.retention.ms", "5000000"}, {"min.insync.replicas", "1"}},
+                        {{"process.roles", "broker,controller"},
+                         {"node.id", "1"},
+                         {"controller.listener.names", "CONTROLLER"},
+                         {"controller.quorum.bootstrap.servers", "127.0.0.1:29093"},
+                         {"listeners", "PLAINTEXT://127.0.0.1:29092,CONTROLLER://127.0.0.1:29093"},
+                         {"log.dirs", "/var/kafka"},
+                         {"offsets.topic.replication.factor", "1"}}};
     const std::map<ConfigSource, std::string> sources = {
         {ConfigSource::DynamicBroker, "broker"},
         {ConfigSource::DynamicDefaultBroker, "cluster"},
@@ -278,8 +277,8 @@ TEST(ConfigDescribeBroker, ClusterDefaultShowsOnlyWhatItSets) {
 
 TEST(ConfigDescribeGroup, InheritsFromTheBroker) {
     const Layers layers{{}, {}, {{"group.consumer.session.timeout.ms", "46000"}}};
-    const auto entries = describe_group({{"consumer.heartbeat.interval.ms", "6000"}},
-                                        layers.view(), {});
+    const auto entries =
+        describe_group({{"consumer.heartbeat.interval.ms", "6000"}}, layers.view(), {});
     EXPECT_EQ(entries.size(), 17U);
     EXPECT_EQ(entry_of(entries, "consumer.session.timeout.ms").value, "46000");
     EXPECT_EQ(entry_of(entries, "consumer.heartbeat.interval.ms").source, ConfigSource::Group);

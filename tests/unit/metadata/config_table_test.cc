@@ -1,4 +1,4 @@
-// tests/unit/metadata/config_table_test.cc: the table against the lists reflected from Kafka's jars.
+// tests/unit/metadata/config_table_test.cc: the table against lists made from Kafka's jars.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -21,9 +21,12 @@ std::vector<std::vector<std::string>> read_csv(const std::string& name) {
         std::vector<std::string> cells(1);
         bool quoted = false;
         for (char c : line) {
-            if (c == '"') quoted = !quoted;
-            else if (c == ',' && !quoted) cells.emplace_back();
-            else if (c != '\r') cells.back() += c;
+            if (c == '"')
+                quoted = !quoted;
+            else if (c == ',' && !quoted)
+                cells.emplace_back();
+            else if (c != '\r')
+                cells.back() += c;
         }
         rows.push_back(cells);
     }
@@ -96,8 +99,8 @@ TEST(ConfigTable, GroupAndClientMetricsKeysEqualKafkas) {
         const bool group = row[0] == "GROUP";
         groups += group ? 1 : 0;
         row.erase(row.begin());
-        const ConfigKey* key = find_config_key(
-            group ? ConfigResource::Group : ConfigResource::ClientMetrics, row[0]);
+        const ConfigKey* key =
+            find_config_key(group ? ConfigResource::Group : ConfigResource::ClientMetrics, row[0]);
         ASSERT_NE(key, nullptr) << row[0];
         expect_row(*key, row);
         EXPECT_EQ(key->broker_synonyms, row[5]) << row[0];
@@ -148,8 +151,10 @@ TEST(ConfigParse, ResultsAndMessagesEqualKafkas) {
     while (std::getline(file, line)) {
         std::vector<std::string> cells(1);
         for (char c : line) {
-            if (c == '\t') cells.emplace_back();
-            else cells.back() += c;
+            if (c == '\t')
+                cells.emplace_back();
+            else
+                cells.back() += c;
         }
         ASSERT_EQ(cells.size(), 5U) << line;
         const ConfigKey* key = find_config_key(resources.at(cells[0]), cells[1]);
@@ -168,12 +173,17 @@ TEST(ConfigParse, ResultsAndMessagesEqualKafkas) {
 }
 
 TEST(ConfigParse, DoublesPrintAsJavaPrintsThem) {
-    const ConfigKey* key = find_config_key(ConfigResource::Broker,
-                                           "log.cleaner.io.max.bytes.per.second");
+    const ConfigKey* key =
+        find_config_key(ConfigResource::Broker, "log.cleaner.io.max.bytes.per.second");
     const std::pair<const char*, const char*> cases[] = {
-        {"1", "1.0"},          {"0.5", "0.5"},         {"1e7", "1.0E7"},
-        {"9999999", "9999999.0"}, {"0.001", "0.001"},  {"0.0001", "1.0E-4"},
-        {"123456789", "1.23456789E8"}, {"1.7976931348623157E308", "1.7976931348623157E308"}};
+        {"1", "1.0"},
+        {"0.5", "0.5"},
+        {"1e7", "1.0E7"},
+        {"9999999", "9999999.0"},
+        {"0.001", "0.001"},
+        {"0.0001", "1.0E-4"},
+        {"123456789", "1.23456789E8"},
+        {"1.7976931348623157E308", "1.7976931348623157E308"}};
     for (const auto& [text, expected] : cases) {
         EXPECT_EQ(normal_config_text(*key, text), expected);
     }
