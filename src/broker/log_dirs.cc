@@ -135,6 +135,7 @@ struct DirCheckpoints {
     std::map<TopicPartition, Offset> recovery_points;
     std::map<TopicPartition, Offset> high_watermarks;
     std::map<TopicPartition, Offset> log_starts;
+    std::map<TopicPartition, Offset> cleaned;
 };
 
 Result<DirCheckpoints> read_checkpoints(const storage::LogDirectory& directory) {
@@ -145,6 +146,9 @@ Result<DirCheckpoints> read_checkpoints(const storage::LogDirectory& directory) 
     MILLRACE_TRY_ASSIGN(all.high_watermarks,
                         directory.read_checkpoint(CheckpointKind::HighWatermark));
     MILLRACE_TRY_ASSIGN(all.log_starts, directory.read_checkpoint(CheckpointKind::LogStart));
+    // The cleaner judges its file itself; here it only says which logs were ever compacted.
+    auto cleaned = directory.read_checkpoint(CheckpointKind::Cleaner);
+    if (cleaned.ok()) all.cleaned = std::move(cleaned).value();
     return all;
 }
 
@@ -186,6 +190,11 @@ void LogDirs::load(ConfigFor config_for, MoveFunction<void()> done) {
             input.recovery_point = at_or_zero(checkpoints->recovery_points, folder.partition);
             input.log_start = at_or_zero(checkpoints->log_starts, folder.partition);
             input.high_watermark = at_or_zero(checkpoints->high_watermarks, folder.partition);
+            // A log that is compacted no more still has gaps, also above its line: a cleaning may
+            // have been cut short.
+            if (checkpoints->cleaned.contains(folder.partition)) {
+                input.cleaned_to = Offset(storage::LogConfig::kForever);
+            }
             input.now = env_.clock.wall();
             input.seed = env_.seed ^ std::hash<TopicPartition>{}(folder.partition);
             loading->dirs[i].inputs.push_back(std::move(input));

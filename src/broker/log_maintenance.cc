@@ -73,7 +73,11 @@ void LogMaintenance::on_timer() {
 }
 
 void LogMaintenance::delete_old_segments() {
-    shard_.for_each_partition([](Partition& partition) { partition.delete_old_segments(); });
+    // The cleaner does it for logs with compact, between its cleanings.
+    shard_.for_each_partition([](Partition& partition) {
+        if (partition.offline() || partition.log().config().cleanup_compact) return;
+        partition.delete_old_segments();
+    });
 }
 
 void LogMaintenance::flush_due_logs() {

@@ -5,6 +5,7 @@
 
 #include "broker/broker_lifecycle.h"
 #include "broker/controller_host.h"
+#include "broker/log_cleaner.h"
 #include "broker/log_maintenance.h"
 #include "millrace/base/log.h"
 #include "millrace/base/rng.h"
@@ -70,6 +71,7 @@ struct Node::Impl {
     std::unique_ptr<ControllerHost> controller;
     std::unique_ptr<Shard> shard;
     std::unique_ptr<LogMaintenance> maintenance;
+    std::unique_ptr<LogCleaner> cleaner;  // null when log.cleaner.enable is false
     BrokerLifecycle lifecycle;
     LifecycleOutput lifecycle_output;
     env::TimerId lifecycle_timer = 0;
@@ -217,6 +219,10 @@ void Node::Impl::load_logs() {
                       shard->take_over_logs();
                       maintenance = std::make_unique<LogMaintenance>(*shard);
                       maintenance->start();
+                      if (config.log_cleaner_enable) {
+                          cleaner = std::make_unique<LogCleaner>(*shard);
+                          cleaner->start();
+                      }
                       lifecycle.on_logs_loaded(env.clock.now(), lifecycle_output);
                       carry_out_lifecycle();
                   });
@@ -318,6 +324,7 @@ void Node::Impl::send_heartbeat() {
 
 void Node::Impl::close_all() {
     if (maintenance) maintenance->stop();
+    if (cleaner) cleaner->stop();
     shard->stop_partitions();
     log_dirs.close(lifecycle.broker_epoch());
     quorum->shutdown([this, guard = alive](const Status& status) {
