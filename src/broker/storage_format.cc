@@ -51,6 +51,36 @@ std::optional<int32_t> parse_number(std::string_view text) {
     return number;
 }
 
+/// An IPv6 literal the way Java prints it, every group in hex and none left out
+/// ("0:0:0:0:0:0:0:1"), because that is what Kafka stores; any other text as it is.
+std::string java_host(const std::string& host) {
+    if (host.find(':') == std::string::npos) return host;
+    std::vector<std::string> groups;
+    std::optional<size_t> gap;  // where "::" stands
+    for (size_t at = 0; at <= host.size();) {
+        const size_t colon = std::min(host.find(':', at), host.size());
+        std::string group = host.substr(at, colon - at);
+        if (group.empty() && at > 0 && colon < host.size() && !gap.has_value()) {
+            gap = groups.size();
+        } else if (!group.empty()) {
+            uint32_t number = 0;
+            const char* end = group.data() + group.size();
+            const auto [stop, error] = std::from_chars(group.data(), end, number, 16);
+            if (error != std::errc() || stop != end || number > 0xffff) return host;
+            groups.push_back(fmt::format("{:x}", number));
+        }
+        at = colon + 1;
+    }
+    if (gap.has_value() && groups.size() < 8) {
+        groups.insert(groups.begin() + static_cast<std::ptrdiff_t>(*gap), 8 - groups.size(), "0");
+    }
+    if (groups.size() != 8) return host;
+    std::string text;
+    for (const std::string& group : groups)
+        text += (text.empty() ? "" : ":") + group;
+    return text;
+}
+
 /// "1@host:9093:directory" or "1@[::1]:9093:directory" (org.apache.kafka.raft.DynamicVoter).
 Result<raft::Voter> parse_voter(std::string_view text, const std::string& listener) {
     auto bad = [](const char* why) { return invalid(why); };
@@ -92,7 +122,7 @@ Result<raft::Voter> parse_voter(std::string_view text, const std::string& listen
     if (!directory.has_value()) return bad("Failed to parse directory ID in dynamic voter string.");
     raft::Voter voter;
     voter.key = {NodeId(*id), *directory};
-    voter.endpoints.push_back({listener, std::move(host), static_cast<uint16_t>(*port)});
+    voter.endpoints.push_back({listener, java_host(host), static_cast<uint16_t>(*port)});
     voter.versions = {0, 1};
     return voter;
 }
@@ -170,7 +200,7 @@ Result<std::optional<raft::VoterSet>> initial_voters(const StorageFormatOptions&
         self.key = {options.node_id, random_uuid(rng)};
         self.endpoints.push_back(
             {normalised(options.controller_listener_name),
-             options.controller_host.empty() ? "localhost" : options.controller_host,
+             options.controller_host.empty() ? "localhost" : java_host(options.controller_host),
              static_cast<uint16_t>(options.controller_port)});
         self.versions = {0, 1};
         return std::optional<raft::VoterSet>(raft::VoterSet({std::move(self)}));

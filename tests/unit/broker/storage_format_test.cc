@@ -157,6 +157,29 @@ TEST(StorageFormat, RefusesWithKafkasWords) {
     }
 }
 
+TEST(StorageFormat, StoresIpv6AddressesAsJavaPrintsThem) {
+    struct Row {
+        const char* host;
+        const char* stored;
+    };
+    for (const Row& row :
+         {Row{"[::1]", "0:0:0:0:0:0:0:1"}, Row{"[fe80::a:B]", "fe80:0:0:0:0:0:a:b"},
+          Row{"[1:2:3:4:5:6:7:8]", "1:2:3:4:5:6:7:8"}, Row{"[2001:db8::]", "2001:db8:0:0:0:0:0:0"},
+          Row{"127.0.0.1", "127.0.0.1"}, Row{"host.example", "host.example"}}) {
+        support::SimDisk disk;
+        StorageFormatOptions options = standalone();
+        options.standalone = false;
+        options.initial_controllers =
+            std::string("1@") + row.host + ":39193:ojBbeR18RumznFhzNNcEHA";
+        ASSERT_TRUE(format(disk, options).ok());
+        const std::string bytes =
+            disk.contents("/a/__cluster_metadata-0/00000000000000000000-0000000000.checkpoint");
+        const std::string wanted =
+            std::string(1, static_cast<char>(std::string(row.stored).size() + 1)) + row.stored;
+        EXPECT_NE(bytes.find(wanted), std::string::npos) << row.host;
+    }
+}
+
 TEST(StorageFormat, OlderReleaseHasItsFeatures) {
     support::SimDisk disk;
     StorageFormatOptions options = standalone();
