@@ -5,14 +5,14 @@ import re
 import stat
 
 import wire
-from harness import CLUSTER_ID, KAFKA, check, check_equal, check_in, command, main
+from harness import CLUSTER_ID, check, check_equal, check_in, command, main
 
 SECOND_DIR = "DncJ8rZqQ8uKx2hWNSkZ3w"
 
 
 def storage_format(world, broker, kind, *arguments, code=0):
     if kind == "kafka":
-        return command([KAFKA, "format", broker.config, CLUSTER_ID, *arguments], code=code)
+        return world.java("storage", "format", "-t", CLUSTER_ID, "-c", broker.config, *arguments, code=code)
     return command([world.millrace, "storage", "format", "-t", CLUSTER_ID, "-c", broker.config, *arguments],
                    code=code)
 
