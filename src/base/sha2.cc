@@ -47,8 +47,8 @@ constexpr uint64_t kRound512[80] = {
     0x4cc5d4becb3e42b6ULL, 0x597f299cfc657e2aULL, 0x5fcb6fab3ad6faecULL, 0x6c44198c4a475817ULL,
 };
 constexpr uint32_t kStart256[8] = {
-    0x6a09e667U, 0xbb67ae85U, 0x3c6ef372U, 0xa54ff53aU, 0x510e527fU, 0x9b05688cU, 0x1f83d9abU,
-    0x5be0cd19U,
+    0x6a09e667U, 0xbb67ae85U, 0x3c6ef372U, 0xa54ff53aU,
+    0x510e527fU, 0x9b05688cU, 0x1f83d9abU, 0x5be0cd19U,
 };
 constexpr uint64_t kStart512[8] = {
     0x6a09e667f3bcc908ULL, 0xbb67ae8584caa73bULL, 0x3c6ef372fe94f82bULL, 0xa54ff53a5f1d36f1ULL,
@@ -97,13 +97,16 @@ class Sha {
         const uint8_t zero = 0;
         add({&one, 1});
         // The length takes the last two words of a block; of 16 bytes the first 8 are zero here.
-        while (filled_ != Traits::kBlock - 2 * sizeof(Word)) add({&zero, 1});
-        while (filled_ != Traits::kBlock - sizeof(uint64_t)) add({&zero, 1});
+        while (filled_ != Traits::kBlock - 2 * sizeof(Word))
+            add({&zero, 1});
+        while (filled_ != Traits::kBlock - sizeof(uint64_t))
+            add({&zero, 1});
         uint8_t length[sizeof(uint64_t)];
         store_big(length, bits);
         add({length, sizeof length});
         std::vector<uint8_t> digest(8 * sizeof(Word));
-        for (size_t i = 0; i < 8; ++i) store_big(digest.data() + i * sizeof(Word), state_[i]);
+        for (size_t i = 0; i < 8; ++i)
+            store_big(digest.data() + i * sizeof(Word), state_[i]);
         return digest;
     }
 
@@ -116,10 +119,11 @@ class Sha {
     }
     void mix() {
         Word w[Traits::kRounds];
-        for (size_t i = 0; i < 16; ++i) w[i] = load_big<Word>(block_ + i * sizeof(Word));
+        for (size_t i = 0; i < 16; ++i)
+            w[i] = load_big<Word>(block_ + i * sizeof(Word));
         for (int i = 16; i < Traits::kRounds; ++i) {
-            w[i] = small(w[i - 2], Traits::kSmall1) + w[i - 7] +
-                   small(w[i - 15], Traits::kSmall0) + w[i - 16];
+            w[i] = small(w[i - 2], Traits::kSmall1) + w[i - 7] + small(w[i - 15], Traits::kSmall0) +
+                   w[i - 16];
         }
         Word s[8];
         std::copy_n(state_, 8, s);
@@ -128,11 +132,13 @@ class Sha {
             const Word majority = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
             const Word t1 = s[7] + big(s[4], Traits::kBigE) + choose + Traits::kRound[i] + w[i];
             const Word t2 = big(s[0], Traits::kBigA) + majority;
-            for (int k = 7; k > 0; --k) s[k] = s[k - 1];
+            for (int k = 7; k > 0; --k)
+                s[k] = s[k - 1];
             s[4] += t1;
             s[0] = t1 + t2;
         }
-        for (int i = 0; i < 8; ++i) state_[i] += s[i];
+        for (int i = 0; i < 8; ++i)
+            state_[i] += s[i];
         filled_ = 0;
     }
 
@@ -160,12 +166,14 @@ std::vector<uint8_t> sha2(ShaKind kind, ByteView data) { return hash(kind, data,
 
 std::vector<uint8_t> hmac_sha2(ShaKind kind, ByteView key, ByteView data) {
     const size_t block = kind == ShaKind::Sha256 ? Sha256Traits::kBlock : Sha512Traits::kBlock;
-    std::vector<uint8_t> inner = key.size > block ? sha2(kind, key)
-                                                  : std::vector<uint8_t>(key.begin(), key.end());
+    std::vector<uint8_t> inner =
+        key.size > block ? sha2(kind, key) : std::vector<uint8_t>(key.begin(), key.end());
     inner.resize(block, 0);
     std::vector<uint8_t> outer = inner;
-    for (uint8_t& byte : inner) byte ^= 0x36;
-    for (uint8_t& byte : outer) byte ^= 0x5c;
+    for (uint8_t& byte : inner)
+        byte ^= 0x36;
+    for (uint8_t& byte : outer)
+        byte ^= 0x5c;
     return hash(kind, view(outer), view(hash(kind, view(inner), data)));
 }
 
@@ -188,7 +196,8 @@ std::vector<uint8_t> pbkdf2_sha2(ShaKind kind, ByteView password, ByteView salt,
 bool equal_in_constant_time(ByteView a, ByteView b) {
     if (a.size != b.size) return false;
     unsigned difference = 0;
-    for (size_t i = 0; i < a.size; ++i) difference |= static_cast<unsigned>(a[i] ^ b[i]);
+    for (size_t i = 0; i < a.size; ++i)
+        difference |= static_cast<unsigned>(a[i] ^ b[i]);
     return difference == 0;
 }
 

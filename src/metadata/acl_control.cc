@@ -53,10 +53,9 @@ ApiError check_creation(const wire::CreateAclsRequest::AclCreation& acl) {
 using Filter = wire::DeleteAclsRequest::DeleteAclsFilter;
 
 ApiError check_filter(const Filter& filter) {
-    const bool pattern_known = filter.resource_type_filter >= kAny &&
-                               filter.resource_type_filter <= kResourceTypeMax &&
-                               filter.pattern_type_filter >= kPatternAny &&
-                               filter.pattern_type_filter <= kPatternPrefixed;
+    const bool pattern_known =
+        filter.resource_type_filter >= kAny && filter.resource_type_filter <= kResourceTypeMax &&
+        filter.pattern_type_filter >= kPatternAny && filter.pattern_type_filter <= kPatternPrefixed;
     if (!pattern_known) return invalid("Unknown patternFilter.");
     const bool entry_known = filter.operation >= kAny && filter.operation <= kOperationMax &&
                              filter.permission_type >= kAny && filter.permission_type <= kAllow;
@@ -96,17 +95,18 @@ CommandResult run_command(const CommandContext& context, const wire::CreateAclsR
     CommandResult result;
     wire::CreateAclsResponse response;
     std::set<AclImage> known;  // a binding that exists already writes no record
-    for (const auto& [id, acl] : context.image().acls) known.insert(*acl);
+    for (const auto& [id, acl] : context.image().acls)
+        known.insert(*acl);
     for (const auto& creation : request.creations) {
         const ApiError error = check_creation(creation);
         auto& entry = response.results.emplace_back();
         entry.error_code = error.number();
         entry.error_message = error.message;
         if (error.failed()) continue;
-        AclImage acl{creation.resource_type,         creation.resource_name,
-                     creation.resource_pattern_type, creation.principal,
-                     creation.host,                  creation.operation,
-                     creation.permission_type};
+        AclImage acl{
+            creation.resource_type,  creation.resource_name, creation.resource_pattern_type,
+            creation.principal,      creation.host,          creation.operation,
+            creation.permission_type};
         if (!known.insert(acl).second) continue;
         wire::AccessControlEntryRecord record;
         record.id = context.random_uuid();

@@ -29,9 +29,8 @@ int16_t level_in(const std::vector<Record>& records, std::string_view feature) {
 
 Status check_version(int16_t version) {
     if (version >= kMetadataVersionMin && version <= kMetadataVersionLatest) return {};
-    return Status(Errc::Unsupported,
-                  fmt::format("metadata.version {} is outside {}..{}", version,
-                              kMetadataVersionMin, kMetadataVersionLatest));
+    return Status(Errc::Unsupported, fmt::format("metadata.version {} is outside {}..{}", version,
+                                                 kMetadataVersionMin, kMetadataVersionLatest));
 }
 
 Result<std::vector<Record>> bootstrap(const CommandContext& context, bool transaction_open,
@@ -53,9 +52,9 @@ Result<std::vector<Record>> bootstrap(const CommandContext& context, bool transa
     if (level_in(given, kElrFeature) > 0) {
         // ELR is defined by a cluster-wide min.insync.replicas, so there must be one.
         const auto it = context.options.static_config.find("min.insync.replicas");
-        records.push_back(make_config(
-            {ConfigResource::Broker, ""}, "min.insync.replicas",
-            it == context.options.static_config.end() ? "1" : it->second));
+        records.push_back(
+            make_config({ConfigResource::Broker, ""}, "min.insync.replicas",
+                        it == context.options.static_config.end() ? "1" : it->second));
     }
     if (in_transaction) records.emplace_back(wire::EndTransactionRecord{});
     return records;

@@ -96,8 +96,8 @@ ApiError check_features(const CommandContext& context, const RegistrationRequest
     std::set<std::string_view> sent;
     for (const auto& feature : request.features) {
         sent.insert(feature.name);
-        ApiError error = check(feature.name, feature.min_supported_version,
-                               feature.max_supported_version);
+        ApiError error =
+            check(feature.name, feature.min_supported_version, feature.max_supported_version);
         if (error.failed()) return error;
     }
     if (sent.count(kMetadataVersionFeature) == 0) {
@@ -156,7 +156,8 @@ void clean_up_incarnation(const CommandContext& context, NodeId id, bool clean,
 void fence_broker(const CommandContext& context, NodeId id, std::vector<Record>& records) {
     const BrokerImage* broker = context.image().cluster.broker(id);
     MILLRACE_ASSERT(broker != nullptr, "only registered brokers are fenced");
-    update_leaders(context, context.state.indexes.in_isr(context.image(), id), id, kNoNode, kNoNode, records);
+    update_leaders(context, context.state.indexes.in_isr(context.image(), id), id, kNoNode, kNoNode,
+                   records);
     records.push_back(fencing_change(*broker, true));
 }
 
@@ -211,8 +212,8 @@ void add_offline_directories(const CommandContext& context, const BrokerImage& b
     }
     if (newly_offline.empty()) return;
     for (const Uuid& directory : newly_offline) {
-        update_leaders(context, context.state.indexes.in_directory(context.image(), directory), broker.id, kNoNode,
-                       kNoNode, records);
+        update_leaders(context, context.state.indexes.in_directory(context.image(), directory),
+                       broker.id, kNoNode, kNoNode, records);
     }
     auto record = registration_change(broker);
     record.log_dirs = std::move(remaining);
@@ -233,9 +234,7 @@ void enter_state(const CommandContext& context, const BrokerImage& broker, Broke
                  std::vector<Record>& records) {
     switch (state) {
         case BrokerState::Fenced:
-        case BrokerState::ShutdownNow:
-            fence_broker(context, broker.id, records);
-            break;
+        case BrokerState::ShutdownNow: fence_broker(context, broker.id, records); break;
         case BrokerState::Unfenced: {
             records.push_back(fencing_change(broker, false));
             update_leaders(context, context.state.indexes.leaderless(context.image()), kNoNode,
@@ -248,8 +247,8 @@ void enter_state(const CommandContext& context, const BrokerImage& broker, Broke
                 record.in_controlled_shutdown = 1;
                 records.emplace_back(std::move(record), int16_t{1});
             }
-            update_leaders(context, context.state.indexes.in_isr(context.image(), broker.id), broker.id, kNoNode,
-                           kNoNode, records);
+            update_leaders(context, context.state.indexes.in_isr(context.image(), broker.id),
+                           broker.id, kNoNode, kNoNode, records);
             break;
     }
 }
@@ -308,8 +307,10 @@ CommandResult run_command(const CommandContext& context,
             fmt::format("Broker ID {} is not currently registered", request.broker_id);
     } else {
         const PartitionIndexes& indexes = context.state.indexes;
-        update_leaders(context, indexes.in_isr(context.image(), id), id, kNoNode, kNoNode, result.records);
-        update_leaders(context, indexes.in_elr(context.image(), id), id, kNoNode, kNoNode, result.records);
+        update_leaders(context, indexes.in_isr(context.image(), id), id, kNoNode, kNoNode,
+                       result.records);
+        update_leaders(context, indexes.in_elr(context.image(), id), id, kNoNode, kNoNode,
+                       result.records);
         wire::UnregisterBrokerRecord record;
         record.broker_id = id.value;
         record.broker_epoch = broker->epoch.value;
@@ -351,8 +352,8 @@ CommandResult run_command(const CommandContext& context,
     constexpr int32_t kProducerIdBlock = 1000;
     CommandResult result;
     wire::AllocateProducerIdsResponse response;
-    ApiError error = context.check_broker_epoch(NodeId(request.broker_id),
-                                                BrokerEpoch(request.broker_epoch));
+    ApiError error =
+        context.check_broker_epoch(NodeId(request.broker_id), BrokerEpoch(request.broker_epoch));
     const int64_t start = context.image().producer_ids.next_producer_id;
     if (!error.failed() && start > std::numeric_limits<int64_t>::max() - kProducerIdBlock) {
         error = ApiError::standard(ErrorCode::UnknownServerError);

@@ -19,7 +19,8 @@ CommandResult run_command(const CommandContext& context,
                           const wire::IncrementalAlterConfigsRequest& request);
 // partition_control.cc
 CommandResult run_command(const CommandContext& context, const wire::ElectLeadersRequest& request);
-CommandResult run_command(const CommandContext& context, const wire::AlterPartitionRequest& request);
+CommandResult run_command(const CommandContext& context,
+                          const wire::AlterPartitionRequest& request);
 CommandResult run_command(const CommandContext& context,
                           const wire::AssignReplicasToDirsRequest& request);
 // reassignment.cc
@@ -39,7 +40,8 @@ CommandResult run_command(const CommandContext& context,
 CommandResult run_command(const CommandContext& context,
                           const wire::AllocateProducerIdsRequest& request);
 // feature_control.cc
-CommandResult run_command(const CommandContext& context, const wire::UpdateFeaturesRequest& request);
+CommandResult run_command(const CommandContext& context,
+                          const wire::UpdateFeaturesRequest& request);
 // quota_control.cc
 CommandResult run_command(const CommandContext& context,
                           const wire::AlterClientQuotasRequest& request);

@@ -41,8 +41,8 @@ bool widens_cordon(const CommandContext& context, const ConfigTarget& target,
     }
     const ConfigMap& stored = context.image().configs.of(target);
     const auto it = stored.find(kCordoned);
-    const auto present = it == stored.end() ? std::vector<std::string>{}
-                                            : split_config_list(it->second);
+    const auto present =
+        it == stored.end() ? std::vector<std::string>{} : split_config_list(it->second);
     const auto wanted = split_config_list(*record.value);
     return std::any_of(wanted.begin(), wanted.end(), [&](const std::string& dir) {
         return std::find(present.begin(), present.end(), dir) == present.end();
@@ -120,8 +120,7 @@ ApiError check_values(const CommandContext& context, const ConfigTarget& target,
             }
             return from_check(check_group_configs(all, context.layers()));
         case ConfigResource::BrokerLogger:
-        case ConfigResource::Unknown:
-            break;
+        case ConfigResource::Unknown: break;
     }
     return {ErrorCode::InvalidRequest,
             fmt::format("Unknown resource type {}", static_cast<int>(target.type))};
@@ -244,8 +243,7 @@ ApiError check_shape(const std::vector<ConfigOp>& ops) {
     return {ErrorCode::InvalidRequest, "Null value not supported for : " + nulls};
 }
 
-const ApiError kResourceTwice{ErrorCode::InvalidRequest,
-                              "Each resource must appear at most once."};
+const ApiError kResourceTwice{ErrorCode::InvalidRequest, "Each resource must appear at most once."};
 
 }  // namespace
 
@@ -275,15 +273,12 @@ ApiError alter_config(const CommandContext& context, const ConfigTarget& target,
         std::optional<std::string> next;
         const auto kind = static_cast<AlterConfigOp>(op.op);
         switch (kind) {
-            case AlterConfigOp::Set:
-                next = op.value;
-                break;
-            case AlterConfigOp::Delete:
-                break;
+            case AlterConfigOp::Set: next = op.value; break;
+            case AlterConfigOp::Delete: break;
             case AlterConfigOp::Append:
             case AlterConfigOp::Subtract: {
-                ListChange change = change_list_value(target.type, kind, op.name, present,
-                                                      op.value.value_or(""));
+                ListChange change =
+                    change_list_value(target.type, kind, op.name, present, op.value.value_or(""));
                 if (change.refusal) return from_check(change.refusal);
                 next = std::move(change.value);
                 break;
@@ -328,8 +323,7 @@ CommandResult run_command(const CommandContext& context,
     return result;
 }
 
-CommandResult run_command(const CommandContext& context,
-                          const wire::AlterConfigsRequest& request) {
+CommandResult run_command(const CommandContext& context, const wire::AlterConfigsRequest& request) {
     CommandResult result;
     wire::AlterConfigsResponse response;
     const auto twice = named_twice(request.resources);

@@ -14,7 +14,9 @@ namespace millrace::metadata {
 class Controller::Impl {
   public:
     explicit Impl(ControllerOptions options)
-        : options_(std::move(options)), rng_(options_.seed), heartbeats_(options_.session_timeout) {}
+        : options_(std::move(options)),
+          rng_(options_.seed),
+          heartbeats_(options_.session_timeout) {}
 
     void run(const Tick& given, RequestId id, const Requester& who, ControllerRequest request,
              ControllerOutput& out) {
@@ -26,13 +28,13 @@ class Controller::Impl {
         const Tick tick = at_log_end(given);
         note_contact(tick, request);
         const CommandContext context{state_, options_, heartbeats_, rng_, tick, who};
-        CommandResult result = std::visit(
-            [&](const auto& command) { return run_command(context, command); }, request);
+        CommandResult result =
+            std::visit([&](const auto& command) { return run_command(context, command); }, request);
         if (result.atomic && result.records.size() > kRecordsPerBatchMax) {
             result.records.clear();
-            result.response = error_reply(
-                request, {ErrorCode::PolicyViolation,
-                          "Unable to perform excessively large batch operation."});
+            result.response =
+                error_reply(request, {ErrorCode::PolicyViolation,
+                                      "Unable to perform excessively large batch operation."});
         }
         note_heartbeat(request, result.response);
         const bool wrote = !result.records.empty();
@@ -54,14 +56,17 @@ class Controller::Impl {
 
     void on_leader(const Tick& tick, LeaderEpoch epoch, ControllerOutput& out) {
         MILLRACE_ASSERT(!active_, "one activation at a time");
+        MILLRACE_ASSERT(pending_.empty(), "a standby owes no reply");
+        MILLRACE_ASSERT(uncommitted_.empty(), "a standby has no speculative state");
+        MILLRACE_ASSERT(tick.log_end >= applied_end_, "raft activates only with the whole log");
         active_ = true;
         epoch_ = epoch;
         next_offset_ = tick.log_end;
         committed_end_ = tick.log_end;
         heartbeats_.start(tick.now, state_.image.cluster,
                           options_.local_broker ? options_.node_id : kNoNode);
-        next_noop_ = options_.idle_interval.nanos > 0 ? tick.now + options_.idle_interval
-                                                      : Instant::never();
+        next_noop_ =
+            options_.idle_interval.nanos > 0 ? tick.now + options_.idle_interval : Instant::never();
         next_balance_ = options_.leader_rebalance ? tick.now + options_.leader_rebalance_interval
                                                   : Instant::never();
         next_unclean_ = tick.now + options_.unclean_election_interval;
@@ -98,6 +103,8 @@ class Controller::Impl {
             committed_ = std::move(uncommitted_.front().state);
             uncommitted_.pop_front();
         }
+        MILLRACE_ASSERT(uncommitted_.empty() || uncommitted_.front().end > committed_end_,
+                        "speculative states lie above the commit");
         committed_end_ = std::max(committed_end_, high_watermark);
         std::vector<Waiting> done;
         pending_.release(high_watermark, done);
@@ -121,6 +128,11 @@ class Controller::Impl {
         committed_ = state_;
         applied_end_ = last + 1;
         committed_end_ = applied_end_;
+    }
+
+    void set_quorum(int16_t kraft_version, std::vector<NodeId> voters) {
+        options_.kraft_version = kraft_version;
+        options_.voters = std::move(voters);
     }
 
     void on_snapshot(const ImagePtr& image, ControllerOutput& out) {
@@ -230,7 +242,8 @@ class Controller::Impl {
             }
             BatchToAppend batch{next_offset_, epoch_, {}};
             batch.values.reserve(count);
-            for (const Record& record : part) batch.values.push_back(encode_record(record));
+            for (const Record& record : part)
+                batch.values.push_back(encode_record(record));
             out.append.push_back(std::move(batch));
             next_offset_ = next_offset_ + static_cast<int64_t>(count);
             state_.image.provenance = {next_offset_ - 1, epoch_, tick.wall};
@@ -269,16 +282,16 @@ class Controller::Impl {
     }
 
     Instant wake_at() const {
-        return std::min({next_noop_, next_balance_, next_unclean_, next_tokens_,
-                         heartbeats_.next_expiry()});
+        return std::min(
+            {next_noop_, next_balance_, next_unclean_, next_tokens_, heartbeats_.next_expiry()});
     }
 
-    const ControllerOptions options_;
+    ControllerOptions options_;
     mutable Rng rng_;
     Heartbeats heartbeats_;
-    ControllerState state_;                 // newest, speculative part included
-    ControllerState committed_;             // at the last commit known
-    std::deque<Uncommitted> uncommitted_;   // states after each batch not yet committed
+    ControllerState state_;                // newest, speculative part included
+    ControllerState committed_;            // at the last commit known
+    std::deque<Uncommitted> uncommitted_;  // states after each batch not yet committed
     PendingByOffset<Waiting> pending_;
     bool active_ = false;
     LeaderEpoch epoch_ = kNoLeaderEpoch;
@@ -313,6 +326,9 @@ void Controller::on_committed(const Tick&, Offset base_offset, Offset last_offse
 }
 void Controller::on_snapshot(const ImagePtr& image, ControllerOutput& out) {
     impl_->on_snapshot(image, out);
+}
+void Controller::set_quorum(int16_t kraft_version, std::vector<NodeId> voters) {
+    impl_->set_quorum(kraft_version, std::move(voters));
 }
 void Controller::on_tick(const Tick& tick, ControllerOutput& out) { impl_->on_tick(tick, out); }
 bool Controller::active() const { return impl_->active(); }

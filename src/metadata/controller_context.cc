@@ -68,13 +68,15 @@ void ControllerState::follow(const Image& before, const Changes& changes) {
         const BrokerImage* now = image.cluster.broker(id);
         if (old != nullptr && now != nullptr && old->directories == now->directories) continue;
         if (old != nullptr) {
-            for (const Uuid& directory : old->directories) directory_owners.erase(directory);
+            for (const Uuid& directory : old->directories)
+                directory_owners.erase(directory);
         }
         if (now == nullptr) {
             register_offsets.erase(id);
             continue;
         }
-        for (const Uuid& directory : now->directories) directory_owners.set(directory, id);
+        for (const Uuid& directory : now->directories)
+            directory_owners.set(directory, id);
     }
     for (const auto& [id, name] : changes.topics_deleted) {
         if (auto form = collision_form(name)) collision_names.erase({*form, name});

@@ -84,7 +84,7 @@ struct CommandResult {
     NodeId shutting_down = kNoNode;
 };
 
-inline constexpr size_t kRecordsPerBatchMax = 10'000;    // MAX_RECORDS_PER_USER_OP
+inline constexpr size_t kRecordsPerBatchMax = 10'000;  // MAX_RECORDS_PER_USER_OP
 inline constexpr int32_t kPartitionsPerRequestMax = 10'000;
 inline constexpr size_t kElectionsPerSweepMax = 1'000;
 

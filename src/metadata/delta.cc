@@ -83,8 +83,8 @@ Changes difference(const Image& before, const Image& after) {
 Status Delta::replay(const Record& record) {
     Status status = std::visit(Replayer(image_, changes_, open_topic_), record.body);
     if (status.ok()) return status;
-    return Status(status.errc(), std::string("replay of ") + record_name(record) + ": " +
-                                     status.message());
+    return Status(status.errc(),
+                  std::string("replay of ") + record_name(record) + ": " + status.message());
 }
 
 }  // namespace millrace::metadata

@@ -61,8 +61,10 @@ class Replies {
             entry.name = name;
             entry.topic_id = id;
         };
-        for (const std::string& name : request.topic_names) add(name, kZeroUuid);
-        for (const auto& topic : request.topics) add(topic.name, topic.topic_id);
+        for (const std::string& name : request.topic_names)
+            add(name, kZeroUuid);
+        for (const auto& topic : request.topics)
+            add(topic.name, topic.topic_id);
         return response;
     }
     ControllerResponse operator()(const wire::CreatePartitionsRequest& request) const {
@@ -132,8 +134,10 @@ class Replies {
             fill(entry, error_);
             entry.user = user;
         };
-        for (const auto& deletion : request.deletions) add(deletion.name);
-        for (const auto& upsertion : request.upsertions) add(upsertion.name);
+        for (const auto& deletion : request.deletions)
+            add(deletion.name);
+        for (const auto& upsertion : request.upsertions)
+            add(upsertion.name);
         return response;
     }
     ControllerResponse operator()(const wire::CreateAclsRequest& request) const {

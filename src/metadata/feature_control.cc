@@ -20,10 +20,8 @@ struct FeatureRow {
     int16_t requires_metadata_version;
 };
 constexpr FeatureRow kFeatures[] = {
-    {kElrFeature, 1, 1, 26, kMvElr},
-    {"group.version", 1, 1, 22, 0},
-    {"share.version", 1, 1, 28, 0},
-    {"streams.version", 1, 1, 29, 0},
+    {kElrFeature, 1, 1, 26, kMvElr},      {"group.version", 1, 1, 22, 0},
+    {"share.version", 1, 1, 28, 0},       {"streams.version", 1, 1, 29, 0},
     {"transaction.version", 2, 2, 24, 0},
 };
 
@@ -37,12 +35,16 @@ const FeatureRow* find_row(std::string_view name) {
 /// Versions that changed records: going below one would lose what it wrote (kraft.md 0.1).
 bool metadata_changed_between(int16_t target, int16_t current) {
     static constexpr int16_t kChanges[] = {7, 8, 11, 13, 14, 15, 17, 23, 30};
-    return std::any_of(std::begin(kChanges), std::end(kChanges), [&](int16_t version) {
-        return version > target && version <= current;
-    });
+    return std::any_of(std::begin(kChanges), std::end(kChanges),
+                       [&](int16_t version) { return version > target && version <= current; });
 }
 
-enum class UpgradeType : int8_t { Unknown = 0, Upgrade = 1, SafeDowngrade = 2, UnsafeDowngrade = 3 };
+enum class UpgradeType : int8_t {
+    Unknown = 0,
+    Upgrade = 1,
+    SafeDowngrade = 2,
+    UnsafeDowngrade = 3
+};
 
 ApiError invalid_update(const std::string& feature, int16_t level, const std::string& why) {
     return {ErrorCode::InvalidUpdateVersion,
@@ -85,9 +87,10 @@ std::optional<std::string> unsupported(const CommandContext& context, const std:
     }
     for (NodeId id : context.options.voters) {
         if (id != self && context.image().cluster.controller(id) == nullptr) {
-            return fmt::format("controller {} has not registered, and may not support this "
-                               "feature",
-                               id.value);
+            return fmt::format(
+                "controller {} has not registered, and may not support this "
+                "feature",
+                id.value);
         }
     }
     return std::nullopt;
@@ -102,12 +105,12 @@ ApiError update_metadata_version(const CommandContext& context, int16_t level, b
                             kMetadataVersionMin, kMetadataVersionLatest)};
     }
     if (level < current && metadata_changed_between(level, current)) {
-        return {ErrorCode::InvalidUpdateVersion,
-                fmt::format("Unsupported metadata.version downgrade from {} to {}. {}", current,
-                            level,
-                            unsafe ? "Unsafe metadata downgrade is not supported in this version."
-                                   : "Refusing to perform the requested downgrade because it "
-                                     "might delete metadata information.")};
+        return {
+            ErrorCode::InvalidUpdateVersion,
+            fmt::format("Unsupported metadata.version downgrade from {} to {}. {}", current, level,
+                        unsafe ? "Unsafe metadata downgrade is not supported in this version."
+                               : "Refusing to perform the requested downgrade because it "
+                                 "might delete metadata information.")};
     }
     records.push_back(make_feature_level(kMetadataVersionFeature, level));
     return {};
@@ -180,9 +183,9 @@ std::vector<Record> elr_safety_records(const CommandContext& context) {
     const ConfigsImage& configs = context.image().configs;
     if (configs.broker("").count(key) == 0) {
         const auto it = context.options.static_config.find(key);
-        records.push_back(make_config({ConfigResource::Broker, ""}, key,
-                                      it == context.options.static_config.end() ? "1"
-                                                                                : it->second));
+        records.push_back(
+            make_config({ConfigResource::Broker, ""}, key,
+                        it == context.options.static_config.end() ? "1" : it->second));
     }
     for (auto it = configs.by_target.lower_bound(ConfigTarget{ConfigResource::Broker, ""});
          it != configs.by_target.end() && it->first.type == ConfigResource::Broker; ++it) {
@@ -199,7 +202,8 @@ std::map<std::string, VersionRange> supported_features() {
     std::map<std::string, VersionRange> features;
     features[kMetadataVersionFeature] = {kMetadataVersionMin, kMetadataVersionLatest};
     features[kKraftVersionFeature] = {0, 1};
-    for (const FeatureRow& row : kFeatures) features[row.name] = {0, row.max};
+    for (const FeatureRow& row : kFeatures)
+        features[row.name] = {0, row.max};
     return features;
 }
 

@@ -78,8 +78,7 @@ BrokerState Heartbeats::next(NodeId id, const HeartbeatFacts& facts) const {
             return left <= lowest_active_offset() ? BrokerState::ShutdownNow
                                                   : BrokerState::ControlledShutdown;
         }
-        case BrokerState::ShutdownNow:
-            break;
+        case BrokerState::ShutdownNow: break;
     }
     return BrokerState::ShutdownNow;
 }

@@ -20,8 +20,8 @@ enum class BrokerState { Fenced, Unfenced, ControlledShutdown, ShutdownNow };
 struct HeartbeatFacts {
     bool want_fence = false;
     bool want_shutdown = false;
-    Offset metadata_offset{-1};    // what the broker has published
-    Offset register_offset{-1};    // of its RegisterBrokerRecord
+    Offset metadata_offset{-1};  // what the broker has published
+    Offset register_offset{-1};  // of its RegisterBrokerRecord
     bool has_leaderships = false;
 };
 

@@ -2,6 +2,7 @@
 #include "metadata/make_records.h"
 
 #include "metadata/wire_nodes.h"
+#include "millrace/base/assert.h"
 
 namespace millrace::metadata {
 
@@ -42,6 +43,8 @@ int16_t partition_version(int16_t metadata_version) {
 
 Record make_partition_record(const PartitionKey& key, const PartitionImage& partition,
                              int16_t metadata_version) {
+    MILLRACE_ASSERT(partition.directories.size() == partition.replicas.size(),
+                    "a directory for each replica");
     const int16_t version = partition_version(metadata_version);
     wire::PartitionRecord record;
     record.partition_id = key.index.value;

@@ -61,7 +61,8 @@ ErrorCode check_alter_partition(const CommandContext& context, NodeId sender,
     if (data.partition_epoch < partition->partition_epoch) return ErrorCode::InvalidUpdateVersion;
     const auto proposed = proposed_isr(data);
     std::vector<NodeId> isr;
-    for (const auto& state : proposed) isr.emplace_back(state.broker_id);
+    for (const auto& state : proposed)
+        isr.emplace_back(state.broker_id);
     if (!valid_isr(*partition, isr)) return ErrorCode::InvalidRequest;
     if (std::find(isr.begin(), isr.end(), partition->leader) == isr.end()) {
         return ErrorCode::InvalidRequest;
@@ -95,13 +96,13 @@ AlterResponse::PartitionData alter_one(const CommandContext& context, NodeId sen
     }
     PartitionTargets targets;
     targets.isr.emplace();
-    for (const auto& state : proposed_isr(data)) targets.isr->emplace_back(state.broker_id);
+    for (const auto& state : proposed_isr(data))
+        targets.isr->emplace_back(state.broker_id);
     targets.recovery = static_cast<LeaderRecoveryState>(data.leader_recovery_state);
     if (context.unclean_election(topic.name)) targets.election = ElectionMode::Unclean;
     PartitionImage next = *partition;
-    const auto change =
-        decide_partition_change(*partition, targets, {context.image().cluster, *partition},
-                                context.election_rules(topic));
+    const auto change = decide_partition_change(
+        *partition, targets, {context.image().cluster, *partition}, context.election_rules(topic));
     if (change) {
         records.push_back(make_partition_change(key, *change, context.metadata_version()));
         next = merge_partition(*partition, *change);
@@ -131,14 +132,13 @@ ApiError elect_one(const CommandContext& context, const TopicImage* topic, std::
                 fmt::format("No such partition as {}-{}", name, index.value)};
     }
     const bool preferred = type == ElectionType::Preferred;
-    const bool needless = preferred ? partition->leader == partition->replicas[0]
-                                    : partition->has_leader();
+    const bool needless =
+        preferred ? partition->leader == partition->replicas[0] : partition->has_leader();
     if (needless) return ApiError::standard(ErrorCode::ElectionNotNeeded);
     PartitionTargets targets;
     targets.election = preferred ? ElectionMode::Preferred : ElectionMode::Unclean;
-    const auto change =
-        decide_partition_change(*partition, targets, {context.image().cluster, *partition},
-                                context.election_rules(*topic));
+    const auto change = decide_partition_change(
+        *partition, targets, {context.image().cluster, *partition}, context.election_rules(*topic));
     if (!change) {
         return ApiError::standard(preferred ? ErrorCode::PreferredLeaderNotAvailable
                                             : ErrorCode::EligibleLeadersNotAvailable);
@@ -250,10 +250,10 @@ CommandResult run_command(const CommandContext& context, const wire::ElectLeader
     CommandResult result;
     result.atomic = false;
     if (request.election_type != 0 && request.election_type != 1) {
-        result.response = error_reply(
-            ControllerRequest(request),
-            {ErrorCode::InvalidRequest,
-             fmt::format("Unknown election type {}", int{request.election_type})});
+        result.response =
+            error_reply(ControllerRequest(request),
+                        {ErrorCode::InvalidRequest,
+                         fmt::format("Unknown election type {}", int{request.election_type})});
         return result;
     }
     const auto type = static_cast<ElectionType>(request.election_type);
@@ -265,8 +265,7 @@ CommandResult run_command(const CommandContext& context, const wire::ElectLeader
             results.topic = name;
             const TopicImage* topic = topics.find(id);
             for (const auto& [index, partition] : topic->partitions) {
-                const ApiError error =
-                    elect_one(context, topic, name, index, type, result.records);
+                const ApiError error = elect_one(context, topic, name, index, type, result.records);
                 if (error.code != ErrorCode::ElectionNotNeeded) {
                     add_election_result(results, index, error);
                 }
@@ -301,9 +300,8 @@ ErrorCode assign_directory(const CommandContext& context, const BrokerImage& bro
     if (!partition->has_replica(broker.id)) return ErrorCode::NotLeaderOrFollower;
     PartitionTargets targets;
     targets.directory = {broker.id, directory};
-    const auto change =
-        decide_partition_change(*partition, targets, {context.image().cluster, *partition},
-                                context.election_rules(*topic));
+    const auto change = decide_partition_change(
+        *partition, targets, {context.image().cluster, *partition}, context.election_rules(*topic));
     const PartitionKey key{topic->id, index};
     if (change) {
         records.push_back(make_partition_change(key, *change, context.metadata_version()));
@@ -342,9 +340,9 @@ CommandResult run_command(const CommandContext& context,
             for (const auto& data : topic_data.partitions) {
                 auto& partition_result = topic_result.partitions.emplace_back();
                 partition_result.partition_index = data.partition_index;
-                partition_result.error_code = static_cast<int16_t>(assign_directory(
-                    context, broker, topic, PartitionIndex(data.partition_index), directory.id,
-                    result.records, offline));
+                partition_result.error_code = static_cast<int16_t>(
+                    assign_directory(context, broker, topic, PartitionIndex(data.partition_index),
+                                     directory.id, result.records, offline));
             }
         }
     }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "millrace/base/assert.h"
+
 namespace millrace::metadata {
 
 namespace {
@@ -22,6 +24,14 @@ Nodes without(const Nodes& nodes, const Nodes& gone) {
         if (!contains(gone, node)) left.push_back(node);
     }
     return left;
+}
+
+/// What every change must leave behind; Kafka's logs are expected to hold it too, but not asserted.
+[[maybe_unused]] bool is_consistent(const PartitionImage& p) {
+    if (p.has_leader() && !contains(p.isr, p.leader)) return false;
+    if (!contains_all(p.replicas, p.isr) || !contains_all(p.replicas, p.elr)) return false;
+    return std::none_of(p.elr.begin(), p.elr.end(),
+                        [&](NodeId node) { return contains(p.isr, node); });
 }
 
 struct ElectionResult {
@@ -177,7 +187,8 @@ class ChangeBuilder {
             if (rules_.metadata_version >= kDirectoriesSince) {
                 std::vector<Uuid> directories;
                 directories.reserve(replicas_.size());
-                for (NodeId node : replicas_) directories.push_back(directory_for(node));
+                for (NodeId node : replicas_)
+                    directories.push_back(directory_for(node));
                 if (directories != partition_.directories) {
                     change_.directories = std::move(directories);
                 }
@@ -219,6 +230,8 @@ std::optional<PartitionChange> decide_partition_change(const PartitionImage& par
                                                        const ElectionRules& rules) {
     PartitionChange change = ChangeBuilder(partition, targets, acceptable, rules).build();
     if (change.empty()) return std::nullopt;
+    MILLRACE_VERIFY(is_consistent(merge_partition(partition, change)),
+                    "leader in ISR, ISR and ELR disjoint parts of the replicas");
     return change;
 }
 

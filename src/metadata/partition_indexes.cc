@@ -60,7 +60,8 @@ std::vector<PartitionKey> owned(const Image& image, const Counts& counts, const 
 template <class Counts, class Matches>
 std::vector<PartitionKey> in_topics(const Image& image, const Counts& counts, Matches matches) {
     std::vector<PartitionKey> keys;
-    for (const auto& [topic, count] : counts) collect(image, topic, matches, keys);
+    for (const auto& [topic, count] : counts)
+        collect(image, topic, matches, keys);
     return keys;
 }
 
@@ -79,8 +80,10 @@ struct PartitionIndexes::Tally {
     /// `sign` is 1 for the partition as it becomes, -1 for what it was.
     void count(const Uuid& topic, const PartitionImage* partition, int32_t sign) {
         if (partition == nullptr) return;
-        for (NodeId node : partition->isr) isr[{node, topic}] += sign;
-        for (NodeId node : partition->elr) elr[{node, topic}] += sign;
+        for (NodeId node : partition->isr)
+            isr[{node, topic}] += sign;
+        for (NodeId node : partition->elr)
+            elr[{node, topic}] += sign;
         for (const Uuid& id : partition->directories) {
             if (is_real_directory(id)) directories[{id, topic}] += sign;
         }

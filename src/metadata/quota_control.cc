@@ -62,8 +62,9 @@ ApiError check_entity(const Entry& entry, bool& is_ip) {
     is_ip = ip != nullptr;
     if (!is_ip) return {};
     if (types.size() > 1) {
-        return invalid("Invalid quota entity combination, IP entity shouldnot be combined with "
-                       "User or ClientId");
+        return invalid(
+            "Invalid quota entity combination, IP entity shouldnot be combined with "
+            "User or ClientId");
     }
     if (*ip && !looks_like_ip(**ip)) {
         return invalid(**ip + " is not a valid IP or resolvable host.");
@@ -96,7 +97,8 @@ ApiError alter_entity(const CommandContext& context, const Entry& entry,
     ApiError error = check_entity(entry, is_ip);
     if (error.failed()) return error;
     QuotaEntity entity;
-    for (const auto& part : entry.entity) entity.push_back({part.entity_type, part.entity_name});
+    for (const auto& part : entry.entity)
+        entity.push_back({part.entity_type, part.entity_name});
     std::sort(entity.begin(), entity.end());
     const auto* stored = context.image().client_quotas.find(entity);
     std::vector<Record> changes;
@@ -133,8 +135,7 @@ ApiError check_distinct_keys(const Entry& entry) {
     std::set<std::string_view> keys;
     for (const auto& op : entry.ops) {
         if (!keys.insert(op.key).second) {
-            return invalid("Duplicate quota key " + op.key +
-                           " not updating quota for this entity");
+            return invalid("Duplicate quota key " + op.key + " not updating quota for this entity");
         }
     }
     return {};

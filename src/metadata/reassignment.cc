@@ -102,9 +102,8 @@ ApiError reassign(const CommandContext& context, const std::string& name, const 
             ? change_targets(context, *partition, *asked.replicas, allow_factor_change, targets)
             : cancel_targets(context, *topic, index, *partition, targets);
     if (error.failed()) return error;
-    const auto change =
-        decide_partition_change(*partition, targets, {context.image().cluster, *partition},
-                                context.election_rules(*topic));
+    const auto change = decide_partition_change(
+        *partition, targets, {context.image().cluster, *partition}, context.election_rules(*topic));
     if (change) {
         records.push_back(
             make_partition_change({topic->id, index}, *change, context.metadata_version()));

@@ -67,7 +67,8 @@ Result<Record> decode_record(ByteView value, Offset offset) {
     }
     if (frame != kFrameVersion) {
         return Status(Errc::Unsupported, fmt::format("metadata record at offset {}: unknown frame "
-                                                     "version {}", offset.value, frame));
+                                                     "version {}",
+                                                     offset.value, frame));
     }
     Record record;
     if (!make_body(type, record.body)) {
@@ -79,18 +80,17 @@ Result<Record> decode_record(ByteView value, Offset offset) {
         [&](auto& body) -> Result<Record> {
             using Body = std::decay_t<decltype(body)>;
             if (version > static_cast<uint32_t>(Body::kMaxVersion)) {
-                return Status(Errc::Unsupported,
-                              fmt::format("metadata record at offset {}: {} (type {}) has version "
-                                          "{}, this node knows up to {}",
-                                          offset.value, Body::kName, type, version,
-                                          Body::kMaxVersion));
+                return Status(
+                    Errc::Unsupported,
+                    fmt::format("metadata record at offset {}: {} (type {}) has version "
+                                "{}, this node knows up to {}",
+                                offset.value, Body::kName, type, version, Body::kMaxVersion));
             }
             record.version = static_cast<int16_t>(version);
             if (!body.decode(reader, record.version) || !reader.ok()) {
                 return Status(Errc::Corrupt,
                               fmt::format("metadata record at offset {}: {} version {}: {}",
-                                          offset.value, Body::kName, version,
-                                          reader.error_text()));
+                                          offset.value, Body::kName, version, reader.error_text()));
             }
             if (reader.remaining() != 0) {
                 return Status(Errc::Corrupt,
@@ -107,9 +107,9 @@ Buffer encode_record(const Record& record) {
     return std::visit(
         [&](const auto& body) {
             using Body = std::decay_t<decltype(body)>;
-            MILLRACE_ASSERT(record.version >= Body::kMinVersion &&
-                                record.version <= Body::kMaxVersion,
-                            "a record version its type has");
+            MILLRACE_ASSERT(
+                record.version >= Body::kMinVersion && record.version <= Body::kMaxVersion,
+                "a record version its type has");
             wire::Writer writer;
             writer.uvarint(kFrameVersion);
             writer.uvarint(static_cast<uint32_t>(Body::kRecordType));

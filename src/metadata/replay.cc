@@ -18,7 +18,8 @@ template <class EndPoints>
 std::vector<Endpoint> endpoints_of(const EndPoints& from) {
     std::vector<Endpoint> endpoints;
     endpoints.reserve(from.size());
-    for (const auto& e : from) endpoints.push_back({e.name, e.host, e.port, e.security_protocol});
+    for (const auto& e : from)
+        endpoints.push_back({e.name, e.host, e.port, e.security_protocol});
     std::sort(endpoints.begin(), endpoints.end(),
               [](const Endpoint& a, const Endpoint& b) { return a.listener < b.listener; });
     return endpoints;
@@ -162,6 +163,8 @@ Status Replayer::operator()(const wire::TopicRecord& record) {
 }
 
 void Replayer::put_partition(const TopicPtr& topic, PartitionIndex index, PartitionPtr partition) {
+    MILLRACE_ASSERT(partition->directories.size() == partition->replicas.size(),
+                    "a directory for each replica");
     TopicImage& next = open_topic(topic);
     next.partitions.set(index, std::move(partition));
     changes_.partitions[next.id].insert(index);
@@ -220,8 +223,8 @@ Status Replayer::operator()(const wire::PartitionChangeRecord& record) {
     auto next = std::make_shared<PartitionImage>(merge_partition(*partition, to_change(record)));
     if (next->directories.size() != next->replicas.size()) {
         return corrupt(fmt::format("{} directories for {} replicas of {}-{}",
-                                   next->directories.size(), next->replicas.size(),
-                                   (*topic)->name, index.value));
+                                   next->directories.size(), next->replicas.size(), (*topic)->name,
+                                   index.value));
     }
     put_partition(TopicPtr(*topic), index, std::move(next));
     return {};
@@ -267,7 +270,8 @@ Status Replayer::operator()(const wire::ClearElrRecord& record) {
     }
     // Walks a version of the map that stays as it is while topics are replaced.
     const auto topics = image_.topics.by_id;
-    for (const auto& [id, topic] : topics) clear_elr(topic);
+    for (const auto& [id, topic] : topics)
+        clear_elr(topic);
     return {};
 }
 

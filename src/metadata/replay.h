@@ -6,7 +6,8 @@
 
 namespace millrace::metadata {
 
-/// One arm per record type. Each arm either changes image and changes, or fails and changes nothing.
+/// One arm per record type. Each arm either changes image and changes, or fails and changes
+/// nothing.
 class Replayer {
   public:
     Replayer(Image& image, Changes& changes, std::shared_ptr<TopicImage>& open_topic)

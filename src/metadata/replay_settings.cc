@@ -24,8 +24,7 @@ Status Replayer::operator()(const wire::ConfigRecord& record) {
         case ConfigResource::Topic:
         case ConfigResource::Broker:
         case ConfigResource::ClientMetrics:
-        case ConfigResource::Group:
-            break;
+        case ConfigResource::Group: break;
         case ConfigResource::BrokerLogger:
         case ConfigResource::Unknown:
             return corrupt(fmt::format("configs of resource type {} are not stored",
@@ -48,7 +47,8 @@ Status Replayer::operator()(const wire::ConfigRecord& record) {
 
 Status Replayer::operator()(const wire::ClientQuotaRecord& record) {
     QuotaEntity entity;
-    for (const auto& part : record.entity) entity.push_back({part.entity_type, part.entity_name});
+    for (const auto& part : record.entity)
+        entity.push_back({part.entity_type, part.entity_name});
     std::sort(entity.begin(), entity.end());
     const auto* old = image_.client_quotas.find(entity);
     auto quotas = old ? std::make_shared<QuotaMap>(**old) : std::make_shared<QuotaMap>();

@@ -49,8 +49,7 @@ ApiError check(const CommandContext&, const Request::ScramCredentialUpsertion& u
 
 /// RFC 5802: what the server keeps in place of the salted password.
 Record make_credential(const Request::ScramCredentialUpsertion& upsertion) {
-    const ShaKind kind =
-        upsertion.mechanism == kScramSha256 ? ShaKind::Sha256 : ShaKind::Sha512;
+    const ShaKind kind = upsertion.mechanism == kScramSha256 ? ShaKind::Sha256 : ShaKind::Sha512;
     const auto mac = [&](std::string_view text) {
         return hmac_sha2(kind, upsertion.salted_password.view(), ByteView(text));
     };
@@ -102,8 +101,10 @@ CommandResult run_command(const CommandContext& context, const Request& request)
         }
         if (!user.error.failed()) user.record = make(asked);
     };
-    for (const auto& deletion : request.deletions) add(deletion, make_removal);
-    for (const auto& upsertion : request.upsertions) add(upsertion, make_credential);
+    for (const auto& deletion : request.deletions)
+        add(deletion, make_removal);
+    for (const auto& upsertion : request.upsertions)
+        add(upsertion, make_credential);
 
     CommandResult result;
     wire::AlterUserScramCredentialsResponse response;

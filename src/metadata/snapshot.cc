@@ -58,8 +58,8 @@ class Snapshot {
             record.topic_id = id;
             records_.emplace_back(std::move(record));
             for (const auto& [index, partition] : topic->partitions) {
-                records_.push_back(make_partition_record({id, index}, *partition,
-                                                         metadata_version_));
+                records_.push_back(
+                    make_partition_record({id, index}, *partition, metadata_version_));
             }
         }
     }

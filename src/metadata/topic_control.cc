@@ -78,9 +78,9 @@ ApiError assign_manually(const CommandContext& context, const CreatableTopic& to
         auto replicas = to_nodes(assignment.broker_ids);
         auto isr = active_of(context.image().cluster, replicas);
         if (isr.empty()) return none_active(assignment.partition_index);
-        by_index.emplace(assignment.partition_index,
-                         new_partition(context.image().cluster, std::move(replicas),
-                                       std::move(isr)));
+        by_index.emplace(
+            assignment.partition_index,
+            new_partition(context.image().cluster, std::move(replicas), std::move(isr)));
     }
     int32_t expected = 0;
     for (auto& [index, partition] : by_index) {
@@ -128,8 +128,7 @@ ApiError check_new_name(const CommandContext& context, const CreatableTopic& top
         error = {ErrorCode::InvalidTopicException, std::move(*fault)};
     }
     if (const auto form = collision_form(topic.name)) {
-        const auto it =
-            context.state.collision_names.lower_bound(std::pair(*form, std::string()));
+        const auto it = context.state.collision_names.lower_bound(std::pair(*form, std::string()));
         if (it != context.state.collision_names.end() && it->first.first == *form) {
             error = {ErrorCode::InvalidTopicException,
                      fmt::format("Topic '{}' collides with existing topic: {}", topic.name,
@@ -157,7 +156,8 @@ ApiError check_no_null_config(const CreatableTopic& topic) {
 void describe_created(const CommandContext& context, const CreatableTopic& topic,
                       const std::vector<PartitionImage>& partitions, CreatedTopic& result) {
     ConfigMap own;
-    for (const auto& config : topic.configs) own[config.name] = *config.value;
+    for (const auto& config : topic.configs)
+        own[config.name] = *config.value;
     result.configs.emplace();
     for (const ConfigEntry& entry : created_topic_entries(own, context.layers())) {
         auto& config = result.configs->emplace_back();
@@ -182,17 +182,16 @@ ApiError create_topic(const CommandContext& context, const CreatableTopic& topic
         // Kafka collects the configs in a map: of a key given twice the last counts.
         std::vector<ConfigOp> ops;
         for (const auto& config : topic.configs) {
-            const auto same = std::find_if(ops.begin(), ops.end(), [&](const ConfigOp& op) {
-                return op.name == config.name;
-            });
+            const auto same = std::find_if(
+                ops.begin(), ops.end(), [&](const ConfigOp& op) { return op.name == config.name; });
             if (same != ops.end()) {
                 same->value = config.value;
             } else {
                 ops.push_back({config.name, 0, config.value});
             }
         }
-        error = alter_config(context, {ConfigResource::Topic, topic.name}, ops, true,
-                             config_records);
+        error =
+            alter_config(context, {ConfigResource::Topic, topic.name}, ops, true, config_records);
         if (error.failed()) return error;
         append_clear_elr(context, config_records);
     }
@@ -210,9 +209,9 @@ ApiError create_topic(const CommandContext& context, const CreatableTopic& topic
     records.insert(records.end(), std::make_move_iterator(config_records.begin()),
                    std::make_move_iterator(config_records.end()));
     for (size_t i = 0; i < partitions.size(); ++i) {
-        records.push_back(make_partition_record(
-            {result.topic_id, PartitionIndex(static_cast<int32_t>(i))}, partitions[i],
-            context.metadata_version()));
+        records.push_back(
+            make_partition_record({result.topic_id, PartitionIndex(static_cast<int32_t>(i))},
+                                  partitions[i], context.metadata_version()));
     }
     return {};
 }
@@ -245,38 +244,40 @@ ApiError check_manual_assignment(const CommandContext& context, const std::vecto
     std::sort(sorted.begin(), sorted.end());
     for (size_t i = 0; i < sorted.size(); ++i) {
         if (context.image().cluster.broker(NodeId(sorted[i])) == nullptr) {
-            return bad(fmt::format("The manual partition assignment includes broker {}, but no "
-                                   "such broker is registered.",
-                                   sorted[i]));
+            return bad(
+                fmt::format("The manual partition assignment includes broker {}, but no "
+                            "such broker is registered.",
+                            sorted[i]));
         }
         if (i > 0 && sorted[i] == sorted[i - 1]) {
-            return bad(fmt::format("The manual partition assignment includes the broker {} more "
-                                   "than once.",
-                                   sorted[i]));
+            return bad(
+                fmt::format("The manual partition assignment includes the broker {} more "
+                            "than once.",
+                            sorted[i]));
         }
     }
     if (replication_factor && sorted.size() != *replication_factor) {
-        return bad(fmt::format("The manual partition assignment includes a partition with {} "
-                               "replica(s), but this is not consistent with previous partitions, "
-                               "which have {} replica(s).",
-                               sorted.size(), *replication_factor));
+        return bad(
+            fmt::format("The manual partition assignment includes a partition with {} "
+                        "replica(s), but this is not consistent with previous partitions, "
+                        "which have {} replica(s).",
+                        sorted.size(), *replication_factor));
     }
     return {};
 }
 
-CommandResult run_command(const CommandContext& context,
-                          const wire::CreateTopicsRequest& request) {
+CommandResult run_command(const CommandContext& context, const wire::CreateTopicsRequest& request) {
     CommandResult result;
     if (partitions_asked(context, request) > kPartitionsPerRequestMax) {
         result.response = error_reply(
             ControllerRequest(request),
-            {ErrorCode::PolicyViolation,
-             "Excessively large number of partitions per request."});
+            {ErrorCode::PolicyViolation, "Excessively large number of partitions per request."});
         return result;
     }
     // A name given twice is answered once (dataplane.md E.1 row 1).
     std::map<std::string_view, int> times;
-    for (const auto& topic : request.topics) ++times[topic.name];
+    for (const auto& topic : request.topics)
+        ++times[topic.name];
     std::set<std::string_view> refused_twice;
     wire::CreateTopicsResponse response;
     for (const auto& topic : request.topics) {
@@ -309,7 +310,8 @@ class Deletion {
     Deletion(const CommandContext& context, const wire::DeleteTopicsRequest& request)
         : topics_(context.image().topics), wanted_(request.topics) {
         // Requests up to version 5 list names; later ones name or id.
-        for (const std::string& name : request.topic_names) wanted_.emplace_back().name = name;
+        for (const std::string& name : request.topic_names)
+            wanted_.emplace_back().name = name;
         for (const auto& topic : wanted_) {
             if (topic.name) ++name_times_[*topic.name];
             if (!topic.name && !topic.topic_id.is_zero()) ++id_times_[topic.topic_id];
@@ -386,8 +388,7 @@ class Deletion {
 
 }  // namespace
 
-CommandResult run_command(const CommandContext& context,
-                          const wire::DeleteTopicsRequest& request) {
+CommandResult run_command(const CommandContext& context, const wire::DeleteTopicsRequest& request) {
     if (context.options.delete_topic_enable) return Deletion(context, request).run();
     CommandResult result;
     result.response = error_reply(ControllerRequest(request),
@@ -459,9 +460,9 @@ ApiError grow_topic(const CommandContext& context,
         }
     }
     for (size_t i = 0; i < partitions.size(); ++i) {
-        records.push_back(make_partition_record(
-            {image->id, PartitionIndex(present + static_cast<int32_t>(i))}, partitions[i],
-            context.metadata_version()));
+        records.push_back(
+            make_partition_record({image->id, PartitionIndex(present + static_cast<int32_t>(i))},
+                                  partitions[i], context.metadata_version()));
     }
     return {};
 }
@@ -473,7 +474,8 @@ CommandResult run_command(const CommandContext& context,
     CommandResult result;
     wire::CreatePartitionsResponse response;
     std::map<std::string_view, int> times;
-    for (const auto& topic : request.topics) ++times[topic.name];
+    for (const auto& topic : request.topics)
+        ++times[topic.name];
     std::set<std::string_view> answered;
     for (const auto& topic : request.topics) {
         if (!answered.insert(topic.name).second) continue;

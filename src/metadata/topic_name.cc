@@ -1,4 +1,5 @@
-// src/metadata/topic_name.cc: which topic names are legal (org.apache.kafka.common.internals.Topic).
+// src/metadata/topic_name.cc: which topic names are legal
+// (org.apache.kafka.common.internals.Topic).
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -21,9 +22,10 @@ std::optional<std::string> topic_name_fault(std::string_view name) {
                c == '.' || c == '_' || c == '-';
     };
     if (!std::all_of(name.begin(), name.end(), legal)) {
-        return fmt::format("{}'{}' contains one or more characters other than ASCII "
-                           "alphanumerics, '.', '_' and '-'",
-                           kInvalid, name);
+        return fmt::format(
+            "{}'{}' contains one or more characters other than ASCII "
+            "alphanumerics, '.', '_' and '-'",
+            kInvalid, name);
     }
     return std::nullopt;
 }

@@ -11,13 +11,15 @@ namespace millrace::metadata {
 inline std::vector<NodeId> to_nodes(const std::vector<int32_t>& numbers) {
     std::vector<NodeId> nodes;
     nodes.reserve(numbers.size());
-    for (int32_t number : numbers) nodes.emplace_back(number);
+    for (int32_t number : numbers)
+        nodes.emplace_back(number);
     return nodes;
 }
 inline std::vector<int32_t> to_numbers(const std::vector<NodeId>& nodes) {
     std::vector<int32_t> numbers;
     numbers.reserve(nodes.size());
-    for (NodeId node : nodes) numbers.push_back(node.value);
+    for (NodeId node : nodes)
+        numbers.push_back(node.value);
     return numbers;
 }
 

@@ -36,8 +36,10 @@ class PendingByOffset {
     /// Takes back every item at or above `from`, oldest first: their records will never commit.
     void take_from(Offset from, std::vector<T>& out) {
         auto first = waiting_.begin();
-        while (first != waiting_.end() && first->first < from) ++first;
-        for (auto it = first; it != waiting_.end(); ++it) out.push_back(std::move(it->second));
+        while (first != waiting_.end() && first->first < from)
+            ++first;
+        for (auto it = first; it != waiting_.end(); ++it)
+            out.push_back(std::move(it->second));
         waiting_.erase(first, waiting_.end());
     }
     void take_all(std::vector<T>& out) { take_from(Offset(0), out); }

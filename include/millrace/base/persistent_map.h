@@ -66,7 +66,8 @@ class PersistentMap {
             path_[depth_++] = node;
         }
         void push_left(const Node* node) {
-            for (; node != nullptr; node = node->left.get()) push(node);
+            for (; node != nullptr; node = node->left.get())
+                push(node);
         }
         static constexpr int kHeightMax = 64;  // 1.44 log2(n): enough for 2^44 entries
         const Node* path_[kHeightMax];
@@ -206,7 +207,8 @@ class PersistentMap {
         if (!node->left) return node->right;
         if (!node->right) return node->left;
         const Node* least = node->right.get();
-        while (least->left) least = least->left.get();
+        while (least->left)
+            least = least->left.get();
         return balanced(least->entry, node->left, without_least(node->right));
     }
 

@@ -57,7 +57,8 @@ class Timeline {
     }
     /// Writes that belong to offsets below `offset` are final.
     void forget_below(Offset offset) {
-        while (!undo_.empty() && undo_.front().first < offset) undo_.pop_front();
+        while (!undo_.empty() && undo_.front().first < offset)
+            undo_.pop_front();
     }
     size_t undo_size() const { return undo_.size(); }
     bool keeps_undo() const { return keep_undo_; }
@@ -125,7 +126,8 @@ class TimelineMap {
         return true;
     }
     void clear() {
-        while (!map_.empty()) erase(K(map_.begin()->first));
+        while (!map_.empty())
+            erase(K(map_.begin()->first));
     }
 
   private:

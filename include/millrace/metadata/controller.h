@@ -32,10 +32,10 @@
 #include "millrace/wire/gen/alter_client_quotas_response.h"
 #include "millrace/wire/gen/alter_configs_request.h"
 #include "millrace/wire/gen/alter_configs_response.h"
-#include "millrace/wire/gen/alter_partition_request.h"
-#include "millrace/wire/gen/alter_partition_response.h"
 #include "millrace/wire/gen/alter_partition_reassignments_request.h"
 #include "millrace/wire/gen/alter_partition_reassignments_response.h"
+#include "millrace/wire/gen/alter_partition_request.h"
+#include "millrace/wire/gen/alter_partition_response.h"
 #include "millrace/wire/gen/alter_user_scram_credentials_request.h"
 #include "millrace/wire/gen/alter_user_scram_credentials_response.h"
 #include "millrace/wire/gen/assign_replicas_to_dirs_request.h"
@@ -76,55 +76,28 @@
 namespace millrace::metadata {
 
 /// The request as decoded from the wire (after permission checks, which are the API floor's).
-using ControllerRequest =
-    std::variant<wire::CreateTopicsRequest,
-                 wire::DeleteTopicsRequest,
-                 wire::CreatePartitionsRequest,
-                 wire::AlterConfigsRequest,
-                 wire::IncrementalAlterConfigsRequest,
-                 wire::ElectLeadersRequest,
-                 wire::AlterPartitionReassignmentsRequest,
-                 wire::ListPartitionReassignmentsRequest,
-                 wire::AlterClientQuotasRequest,
-                 wire::AlterUserScramCredentialsRequest,
-                 wire::CreateAclsRequest,
-                 wire::DeleteAclsRequest,
-                 wire::CreateDelegationTokenRequest,
-                 wire::RenewDelegationTokenRequest,
-                 wire::ExpireDelegationTokenRequest,
-                 wire::AlterPartitionRequest,
-                 wire::UpdateFeaturesRequest,
-                 wire::BrokerRegistrationRequest,
-                 wire::BrokerHeartbeatRequest,
-                 wire::UnregisterBrokerRequest,
-                 wire::AllocateProducerIdsRequest,
-                 wire::ControllerRegistrationRequest,
-                 wire::AssignReplicasToDirsRequest>;
+using ControllerRequest = std::variant<
+    wire::CreateTopicsRequest, wire::DeleteTopicsRequest, wire::CreatePartitionsRequest,
+    wire::AlterConfigsRequest, wire::IncrementalAlterConfigsRequest, wire::ElectLeadersRequest,
+    wire::AlterPartitionReassignmentsRequest, wire::ListPartitionReassignmentsRequest,
+    wire::AlterClientQuotasRequest, wire::AlterUserScramCredentialsRequest, wire::CreateAclsRequest,
+    wire::DeleteAclsRequest, wire::CreateDelegationTokenRequest, wire::RenewDelegationTokenRequest,
+    wire::ExpireDelegationTokenRequest, wire::AlterPartitionRequest, wire::UpdateFeaturesRequest,
+    wire::BrokerRegistrationRequest, wire::BrokerHeartbeatRequest, wire::UnregisterBrokerRequest,
+    wire::AllocateProducerIdsRequest, wire::ControllerRegistrationRequest,
+    wire::AssignReplicasToDirsRequest>;
 /// Same index as its request.
-using ControllerResponse =
-    std::variant<wire::CreateTopicsResponse,
-                 wire::DeleteTopicsResponse,
-                 wire::CreatePartitionsResponse,
-                 wire::AlterConfigsResponse,
-                 wire::IncrementalAlterConfigsResponse,
-                 wire::ElectLeadersResponse,
-                 wire::AlterPartitionReassignmentsResponse,
-                 wire::ListPartitionReassignmentsResponse,
-                 wire::AlterClientQuotasResponse,
-                 wire::AlterUserScramCredentialsResponse,
-                 wire::CreateAclsResponse,
-                 wire::DeleteAclsResponse,
-                 wire::CreateDelegationTokenResponse,
-                 wire::RenewDelegationTokenResponse,
-                 wire::ExpireDelegationTokenResponse,
-                 wire::AlterPartitionResponse,
-                 wire::UpdateFeaturesResponse,
-                 wire::BrokerRegistrationResponse,
-                 wire::BrokerHeartbeatResponse,
-                 wire::UnregisterBrokerResponse,
-                 wire::AllocateProducerIdsResponse,
-                 wire::ControllerRegistrationResponse,
-                 wire::AssignReplicasToDirsResponse>;
+using ControllerResponse = std::variant<
+    wire::CreateTopicsResponse, wire::DeleteTopicsResponse, wire::CreatePartitionsResponse,
+    wire::AlterConfigsResponse, wire::IncrementalAlterConfigsResponse, wire::ElectLeadersResponse,
+    wire::AlterPartitionReassignmentsResponse, wire::ListPartitionReassignmentsResponse,
+    wire::AlterClientQuotasResponse, wire::AlterUserScramCredentialsResponse,
+    wire::CreateAclsResponse, wire::DeleteAclsResponse, wire::CreateDelegationTokenResponse,
+    wire::RenewDelegationTokenResponse, wire::ExpireDelegationTokenResponse,
+    wire::AlterPartitionResponse, wire::UpdateFeaturesResponse, wire::BrokerRegistrationResponse,
+    wire::BrokerHeartbeatResponse, wire::UnregisterBrokerResponse,
+    wire::AllocateProducerIdsResponse, wire::ControllerRegistrationResponse,
+    wire::AssignReplicasToDirsResponse>;
 
 /// Names a waiting command between the machine and its driver, who maps it to a Reply.
 using RequestId = uint64_t;
@@ -138,9 +111,9 @@ struct Tick {
 
 /// Who asks, for the few commands that care.
 struct Requester {
-    std::string principal;        // "User:alice"
+    std::string principal;  // "User:alice"
     bool token_authenticated = false;
-    bool forwarded = true;        // came in an Envelope (or from the broker of this very node)
+    bool forwarded = true;  // came in an Envelope (or from the broker of this very node)
 };
 
 /// One atomic raft append. Values are framed records, to be appended as one batch at base_offset.
@@ -170,20 +143,20 @@ struct ControllerOptions {
     bool local_broker = false;
     std::string cluster_id;
     uint64_t seed = 1;
-    Duration session_timeout = milliseconds(9000);          // broker.session.timeout.ms
-    Duration idle_interval = milliseconds(500);             // metadata.max.idle.interval.ms, 0 off
-    bool leader_rebalance = true;                           // auto.leader.rebalance.enable
-    Duration leader_rebalance_interval = seconds(300);      // leader.imbalance.check.interval.seconds
+    Duration session_timeout = milliseconds(9000);      // broker.session.timeout.ms
+    Duration idle_interval = milliseconds(500);         // metadata.max.idle.interval.ms, 0 off
+    bool leader_rebalance = true;                       // auto.leader.rebalance.enable
+    Duration leader_rebalance_interval = seconds(300);  // leader.imbalance.check.interval.seconds
     Duration unclean_election_interval = milliseconds(300'000);
-    int32_t default_partitions = 1;                         // num.partitions
-    int16_t default_replication_factor = 1;                 // default.replication.factor
-    bool delete_topic_enable = true;                        // delete.topic.enable
-    std::vector<NodeId> voters;                             // controllers of the quorum, self too
-    int16_t kraft_version = 1;                              // level of the quorum, for feature checks
-    ConfigMap static_config;                                // this node's own file, by Kafka's names
-    std::vector<Record> bootstrap;                          // written on the first activation
-    std::map<std::string, VersionRange> features;           // what this binary supports
-    std::string delegation_token_secret;                    // "" : tokens disabled
+    int32_t default_partitions = 1;                // num.partitions
+    int16_t default_replication_factor = 1;        // default.replication.factor
+    bool delete_topic_enable = true;               // delete.topic.enable
+    std::vector<NodeId> voters;                    // controllers of the quorum, self too
+    int16_t kraft_version = 1;                     // level of the quorum, for feature checks
+    ConfigMap static_config;                       // this node's own file, by Kafka's names
+    std::vector<Record> bootstrap;                 // written on the first activation
+    std::map<std::string, VersionRange> features;  // what this binary supports
+    std::string delegation_token_secret;           // "" : tokens disabled
 };
 
 /// The features a 4.3.1 server supports, kraft.md 0.2.
@@ -209,7 +182,8 @@ class Controller {
     /// (raft calls only when caught up). Writes bootstrap records on an empty log.
     void on_leader(const Tick& tick, LeaderEpoch epoch, ControllerOutput& out);
     /// Leadership is gone, or an append failed: state returns to the last committed offset, all
-    /// waiting commands are answered NOT_CONTROLLER. The driver resigns in raft for a failed append.
+    /// waiting commands are answered NOT_CONTROLLER. The driver resigns in raft for a failed
+    /// append.
     void on_resign(const Tick& tick, ControllerOutput& out);
 
     /// Leading: everything below `high_watermark` is committed; releases replies.
@@ -219,6 +193,8 @@ class Controller {
                       WallMs timestamp, const std::vector<Record>& records, ControllerOutput& out);
     /// Standby: a snapshot replaces the state.
     void on_snapshot(const ImagePtr& image, ControllerOutput& out);
+    /// The quorum's kraft.version and members changed; both start as the options say.
+    void set_quorum(int16_t kraft_version, std::vector<NodeId> voters);
     /// At or after wake_at: NoOp record, fencing, balancing, sweeps.
     void on_tick(const Tick& tick, ControllerOutput& out);
 

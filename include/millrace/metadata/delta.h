@@ -22,9 +22,9 @@ namespace millrace::metadata {
 /// What a run of records touched. Partitions of created topics are listed in `partitions` too.
 struct Changes {
     std::set<Uuid> topics_created;
-    std::map<Uuid, std::string> topics_deleted;             // id -> name; partitions in the old image
-    std::map<Uuid, std::set<PartitionIndex>> partitions;    // created or changed, topic still there
-    std::set<NodeId> brokers;                               // registered, changed or unregistered
+    std::map<Uuid, std::string> topics_deleted;           // id -> name; partitions in the old image
+    std::map<Uuid, std::set<PartitionIndex>> partitions;  // created or changed, topic still there
+    std::set<NodeId> brokers;                             // registered, changed or unregistered
     std::set<NodeId> controllers;
     std::set<ConfigTarget> configs;
     std::set<std::string> features;

@@ -40,7 +40,7 @@ struct PartitionImage {
     std::vector<NodeId> isr;
     std::vector<NodeId> removing;
     std::vector<NodeId> adding;
-    std::vector<NodeId> elr;             // eligible leader replicas, KIP-966
+    std::vector<NodeId> elr;  // eligible leader replicas, KIP-966
     std::vector<NodeId> last_known_elr;
     NodeId leader = kNoNode;
     LeaderEpoch leader_epoch{0};
@@ -99,8 +99,8 @@ struct BrokerImage {
     bool fenced = true;
     bool in_controlled_shutdown = false;
     bool is_migrating_zk = false;
-    std::vector<Uuid> directories;                           // sorted; online log directories
-    std::optional<std::vector<Uuid>> cordoned_directories;   // nothing: not reported yet
+    std::vector<Uuid> directories;                          // sorted; online log directories
+    std::optional<std::vector<Uuid>> cordoned_directories;  // nothing: not reported yet
 
     bool active() const { return !fenced && !in_controlled_shutdown; }
     /// Reserved ids count as online except LOST; so does everything on a broker without a list.

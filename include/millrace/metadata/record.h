@@ -44,33 +44,16 @@
 
 namespace millrace::metadata {
 
-using RecordBody =
-    std::variant<wire::RegisterBrokerRecord,
-                 wire::UnregisterBrokerRecord,
-                 wire::TopicRecord,
-                 wire::PartitionRecord,
-                 wire::ConfigRecord,
-                 wire::PartitionChangeRecord,
-                 wire::FenceBrokerRecord,
-                 wire::UnfenceBrokerRecord,
-                 wire::RemoveTopicRecord,
-                 wire::DelegationTokenRecord,
-                 wire::UserScramCredentialRecord,
-                 wire::FeatureLevelRecord,
-                 wire::ClientQuotaRecord,
-                 wire::ProducerIdsRecord,
-                 wire::BrokerRegistrationChangeRecord,
-                 wire::AccessControlEntryRecord,
-                 wire::RemoveAccessControlEntryRecord,
-                 wire::NoOpRecord,
-                 wire::ZkMigrationStateRecord,
-                 wire::RemoveUserScramCredentialRecord,
-                 wire::BeginTransactionRecord,
-                 wire::EndTransactionRecord,
-                 wire::AbortTransactionRecord,
-                 wire::RemoveDelegationTokenRecord,
-                 wire::RegisterControllerRecord,
-                 wire::ClearElrRecord>;
+using RecordBody = std::variant<
+    wire::RegisterBrokerRecord, wire::UnregisterBrokerRecord, wire::TopicRecord,
+    wire::PartitionRecord, wire::ConfigRecord, wire::PartitionChangeRecord, wire::FenceBrokerRecord,
+    wire::UnfenceBrokerRecord, wire::RemoveTopicRecord, wire::DelegationTokenRecord,
+    wire::UserScramCredentialRecord, wire::FeatureLevelRecord, wire::ClientQuotaRecord,
+    wire::ProducerIdsRecord, wire::BrokerRegistrationChangeRecord, wire::AccessControlEntryRecord,
+    wire::RemoveAccessControlEntryRecord, wire::NoOpRecord, wire::ZkMigrationStateRecord,
+    wire::RemoveUserScramCredentialRecord, wire::BeginTransactionRecord, wire::EndTransactionRecord,
+    wire::AbortTransactionRecord, wire::RemoveDelegationTokenRecord, wire::RegisterControllerRecord,
+    wire::ClearElrRecord>;
 
 struct Record {
     RecordBody body;

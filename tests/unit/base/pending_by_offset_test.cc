@@ -26,7 +26,8 @@ TEST(PendingByOffset, ReleasesBelowTheHighWatermarkInOrder) {
 
 TEST(PendingByOffset, TakesBackTheTail) {
     PendingByOffset<int> pending;
-    for (int i = 0; i < 6; ++i) pending.park(Offset(i), i);
+    for (int i = 0; i < 6; ++i)
+        pending.park(Offset(i), i);
     std::vector<int> out;
     pending.take_from(Offset(4), out);
     EXPECT_EQ(out, (std::vector<int>{4, 5}));

@@ -37,12 +37,14 @@ TEST(PersistentMap, KeepsOldVersions) {
 
 TEST(PersistentMap, LowerBound) {
     Map map;
-    for (int i = 0; i < 100; i += 10) map.set(i, std::to_string(i));
+    for (int i = 0; i < 100; i += 10)
+        map.set(i, std::to_string(i));
     EXPECT_EQ(map.lower_bound(35)->first, 40);
     EXPECT_EQ(map.lower_bound(40)->first, 40);
     EXPECT_EQ(map.lower_bound(91), map.end());
     int walked = 0;
-    for (auto it = map.lower_bound(35); it != map.end(); ++it) ++walked;
+    for (auto it = map.lower_bound(35); it != map.end(); ++it)
+        ++walked;
     EXPECT_EQ(walked, 6);
 }
 
@@ -67,7 +69,8 @@ TEST(PersistentMap, AgreesWithStdMapUnderRandomEdits) {
         EXPECT_EQ(version.size(), expected.size());
         EXPECT_EQ(contents(version),
                   (std::vector<std::pair<int, std::string>>(expected.begin(), expected.end())));
-        for (int key = 0; key < 500; ++key) EXPECT_EQ(version.contains(key), expected.contains(key));
+        for (int key = 0; key < 500; ++key)
+            EXPECT_EQ(version.contains(key), expected.contains(key));
     }
 }
 

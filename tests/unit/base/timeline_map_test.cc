@@ -57,7 +57,8 @@ TEST(Timeline, CommittedPartIsFinal) {
 TEST(Timeline, ClearCanBeReverted) {
     Timeline timeline;
     TimelineMap<int, int> map(timeline);
-    for (int i = 0; i < 5; ++i) map.set(i, i);
+    for (int i = 0; i < 5; ++i)
+        map.set(i, i);
     timeline.mark(Offset(1));
     map.clear();
     EXPECT_TRUE(map.empty());

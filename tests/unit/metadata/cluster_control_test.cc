@@ -12,7 +12,8 @@ using Beat = wire::BrokerHeartbeatResponse;
 int16_t code(ErrorCode error) { return static_cast<int16_t>(error); }
 std::vector<NodeId> nodes(std::initializer_list<int32_t> ids) {
     std::vector<NodeId> out;
-    for (int32_t id : ids) out.emplace_back(id);
+    for (int32_t id : ids)
+        out.emplace_back(id);
     return out;
 }
 
@@ -340,8 +341,8 @@ TEST_F(AlterPartition, CompletesAReassignment) {
     EXPECT_EQ(f.partition("t").replicas, nodes({4, 2, 1, 3}));
     EXPECT_EQ(f.partition("t").adding, nodes({4}));
     EXPECT_EQ(f.partition("t").removing, nodes({1, 3}));
-    const auto listed = f.run<wire::ListPartitionReassignmentsResponse>(
-        wire::ListPartitionReassignmentsRequest{});
+    const auto listed =
+        f.run<wire::ListPartitionReassignmentsResponse>(wire::ListPartitionReassignmentsRequest{});
     ASSERT_EQ(listed.topics.size(), 1u);
     EXPECT_EQ(listed.topics[0].partitions[0].replicas, (std::vector<int32_t>{4, 2, 1, 3}));
 
@@ -350,9 +351,9 @@ TEST_F(AlterPartition, CompletesAReassignment) {
     EXPECT_EQ(f.partition("t").replicas, nodes({4, 2}));
     EXPECT_EQ(f.partition("t").leader, NodeId(4));
     EXPECT_FALSE(f.partition("t").is_reassigning());
-    EXPECT_TRUE(f.run<wire::ListPartitionReassignmentsResponse>(
-                     wire::ListPartitionReassignmentsRequest{})
-                    .topics.empty());
+    EXPECT_TRUE(
+        f.run<wire::ListPartitionReassignmentsResponse>(wire::ListPartitionReassignmentsRequest{})
+            .topics.empty());
 }
 
 TEST_F(AlterPartition, ReassignmentRefusalsAndCancel) {

@@ -55,13 +55,16 @@ class GoldenRun : public testing::Test {
             golden_.push_back(decode_batch(batch));
         }
     }
-    /// The batch just written against the golden batch `index`. `sorted`: Kafka's order is a hash's.
+    /// The batch just written against the golden batch `index`. `sorted`: Kafka's order is a
+    /// hash's.
     void expect_batch(size_t index, bool sorted = false) {
         ASSERT_LT(index, golden_.size());
         std::vector<std::string> ours;
         std::vector<std::string> theirs;
-        for (const Record& record : fixture_.last_batch) ours.push_back(our_names_.text(record));
-        for (const Record& record : golden_[index]) theirs.push_back(their_names_.text(record));
+        for (const Record& record : fixture_.last_batch)
+            ours.push_back(our_names_.text(record));
+        for (const Record& record : golden_[index])
+            theirs.push_back(their_names_.text(record));
         if (sorted) {
             std::sort(ours.begin(), ours.end());
             std::sort(theirs.begin(), theirs.end());

@@ -107,9 +107,9 @@ TEST(Controller, ActivationAbortsAnOpenTransaction) {
     wire::TopicRecord topic;
     topic.name = "half";
     topic.topic_id = {9, 9};
-    f.controller.on_committed(f.tick(), Offset(0), Offset(2), LeaderEpoch(1), WallMs{1},
-                              {Record(level), Record(wire::BeginTransactionRecord{}), Record(topic)},
-                              f.out);
+    f.controller.on_committed(
+        f.tick(), Offset(0), Offset(2), LeaderEpoch(1), WallMs{1},
+        {Record(level), Record(wire::BeginTransactionRecord{}), Record(topic)}, f.out);
     f.log_end = Offset(3);
     f.lead(2);
     EXPECT_EQ(f.batch_names(), "ABORT_TRANSACTION_RECORD");

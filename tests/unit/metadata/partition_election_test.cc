@@ -10,7 +10,8 @@ using Nodes = std::vector<NodeId>;
 
 Nodes nodes(std::initializer_list<int32_t> ids) {
     Nodes out;
-    for (int32_t id : ids) out.emplace_back(id);
+    for (int32_t id : ids)
+        out.emplace_back(id);
     return out;
 }
 
@@ -93,65 +94,123 @@ PartitionChange change_of(std::optional<Nodes> isr, NodeId leader = kLeaderUncha
 
 TEST(PartitionElection, LosingAMember) {
     const PartitionImage full = partition(nodes({1, 2, 3}), nodes({1, 2, 3}), 1);
-    check({"follower leaves", full, {}, with_isr(nodes({1, 2})), kPlain,
-           change_of(nodes({1, 2}))});
-    check({"before 3.6 a shrink bumps the leader epoch", full, {}, with_isr(nodes({1, 2})),
-           {11, false, 1}, change_of(nodes({1, 2}), NodeId(1))});
-    check({"leader leaves: next in replica order", full, {1}, with_isr(nodes({2, 3})), kPlain,
+    check({"follower leaves", full, {}, with_isr(nodes({1, 2})), kPlain, change_of(nodes({1, 2}))});
+    check({"before 3.6 a shrink bumps the leader epoch",
+           full,
+           {},
+           with_isr(nodes({1, 2})),
+           {11, false, 1},
+           change_of(nodes({1, 2}), NodeId(1))});
+    check({"leader leaves: next in replica order",
+           full,
+           {1},
+           with_isr(nodes({2, 3})),
+           kPlain,
            change_of(nodes({2, 3}), NodeId(2))});
-    check({"leader leaves: fenced ones are passed over", full, {1, 2}, with_isr(nodes({2, 3})),
-           kPlain, change_of(nodes({2, 3}), NodeId(3))});
+    check({"leader leaves: fenced ones are passed over",
+           full,
+           {1, 2},
+           with_isr(nodes({2, 3})),
+           kPlain,
+           change_of(nodes({2, 3}), NodeId(3))});
     check({"nothing to do", full, {}, {}, kPlain, std::nullopt});
 }
 
 TEST(PartitionElection, LastMemberLeaves) {
     const PartitionImage last = partition(nodes({1, 2}), nodes({1}), 1);
-    check({"without ELR the last member stays in the ISR", last, {1}, with_isr({}), kPlain,
+    check({"without ELR the last member stays in the ISR",
+           last,
+           {1},
+           with_isr({}),
+           kPlain,
            change_of(std::nullopt, kNoNode)});
-    check({"with ELR it becomes eligible and remembered", last, {1}, with_isr({}), kElr1,
+    check({"with ELR it becomes eligible and remembered",
+           last,
+           {1},
+           with_isr({}),
+           kElr1,
            change_of(Nodes{}, kNoNode, nodes({1}), nodes({1}))});
-    check({"unclean: another replica leads, recovering", last, {1},
-           with_isr({}, ElectionMode::Unclean), kElr1,
+    check({"unclean: another replica leads, recovering",
+           last,
+           {1},
+           with_isr({}, ElectionMode::Unclean),
+           kElr1,
            change_of(nodes({2}), NodeId(2), std::nullopt, std::nullopt,
                      LeaderRecoveryState::Recovering)});
 }
 
 TEST(PartitionElection, EligibleLeaderReplicas) {
     const PartitionImage full = partition(nodes({1, 2, 3}), nodes({1, 2, 3}), 1);
-    check({"at or above min ISR nobody is eligible", full, {3}, with_isr(nodes({1, 2})), kElr2,
+    check({"at or above min ISR nobody is eligible",
+           full,
+           {3},
+           with_isr(nodes({1, 2})),
+           kElr2,
            change_of(nodes({1, 2}))});
-    check({"below it those who left are", full, {2, 3}, with_isr(nodes({1})), kElr2,
+    check({"below it those who left are",
+           full,
+           {2, 3},
+           with_isr(nodes({1})),
+           kElr2,
            change_of(nodes({1}), kLeaderUnchanged, nodes({2, 3}))});
 
     PartitionImage below = partition(nodes({1, 2, 3}), nodes({1}), 1);
     below.elr = nodes({2, 3});
-    check({"ISR back at min clears", below, {}, with_isr(nodes({1, 2})), kElr2,
+    check({"ISR back at min clears",
+           below,
+           {},
+           with_isr(nodes({1, 2})),
+           kElr2,
            change_of(nodes({1, 2}), kLeaderUnchanged, Nodes{})});
     PartitionTargets unclean = with_isr(nodes({1}));
     unclean.unclean_shutdown = NodeId(2);
-    check({"an unclean shutdown leaves ELR", below, {2}, unclean, kElr2,
+    check({"an unclean shutdown leaves ELR",
+           below,
+           {2},
+           unclean,
+           kElr2,
            change_of(std::nullopt, kLeaderUnchanged, nodes({3}))});
 
     PartitionImage gone = partition(nodes({1, 2}), {}, -1);
     gone.elr = nodes({1, 2});
     gone.last_known_elr = nodes({1});
-    check({"an eligible replica comes back and leads alone", gone, {1}, {}, kElr2,
+    check({"an eligible replica comes back and leads alone",
+           gone,
+           {1},
+           {},
+           kElr2,
            change_of(nodes({2}), NodeId(2), nodes({1}), Nodes{})});
     PartitionImage lost = partition(nodes({1, 2}), {}, -1);
     lost.last_known_elr = nodes({1});
-    check({"the last known leader is elected unclean", lost, {2}, {}, kElr2,
-           change_of(nodes({1}), NodeId(1), std::nullopt, Nodes{},
-                     LeaderRecoveryState::Recovering)});
+    check(
+        {"the last known leader is elected unclean",
+         lost,
+         {2},
+         {},
+         kElr2,
+         change_of(nodes({1}), NodeId(1), std::nullopt, Nodes{}, LeaderRecoveryState::Recovering)});
     check({"but not without ELR", lost, {2}, {}, kPlain, std::nullopt});
 }
 
 TEST(PartitionElection, Preferred) {
     const PartitionImage moved = partition(nodes({1, 2, 3}), nodes({1, 2, 3}), 2);
-    check({"preferred takes over", moved, {}, with_mode(ElectionMode::Preferred), kElr1,
+    check({"preferred takes over",
+           moved,
+           {},
+           with_mode(ElectionMode::Preferred),
+           kElr1,
            change_of(std::nullopt, NodeId(1))});
-    check({"the present leader stays otherwise", moved, {1}, with_mode(ElectionMode::Preferred),
-           kElr1, std::nullopt});
-    check({"online keeps a valid leader", moved, {}, with_mode(ElectionMode::Online), kElr1,
+    check({"the present leader stays otherwise",
+           moved,
+           {1},
+           with_mode(ElectionMode::Preferred),
+           kElr1,
+           std::nullopt});
+    check({"online keeps a valid leader",
+           moved,
+           {},
+           with_mode(ElectionMode::Online),
+           kElr1,
            std::nullopt});
 }
 
@@ -168,24 +227,36 @@ TEST(PartitionElection, Reassignment) {
     PartitionImage moving = partition(nodes({4, 5, 1, 2}), nodes({1, 2}), 1);
     moving.adding = nodes({4, 5});
     moving.removing = nodes({1, 2});
-    check({"waits for every added replica", moving, {}, with_isr(nodes({1, 2, 4})), kElr1,
+    check({"waits for every added replica",
+           moving,
+           {},
+           with_isr(nodes({1, 2, 4})),
+           kElr1,
            change_of(nodes({1, 2, 4}))});
     PartitionChange done = change_of(nodes({4, 5}), NodeId(4));
     done.replicas = nodes({4, 5});
     done.adding = Nodes{};
     done.removing = Nodes{};
-    check({"completes and moves the leader", moving, {}, with_isr(nodes({1, 2, 4, 5})), kElr1,
-           done});
+    check(
+        {"completes and moves the leader", moving, {}, with_isr(nodes({1, 2, 4, 5})), kElr1, done});
 
     PartitionImage shrinking = partition(nodes({1, 2, 3}), nodes({1, 3}), 1);
     shrinking.removing = nodes({3});
-    check({"a move to fewer waits for all that stay", shrinking, {}, with_isr(nodes({1})), kElr1,
+    check({"a move to fewer waits for all that stay",
+           shrinking,
+           {},
+           with_isr(nodes({1})),
+           kElr1,
            change_of(nodes({1}))});
     PartitionChange shrunk = change_of(nodes({1, 2}), NodeId(1));
     shrunk.replicas = nodes({1, 2});
     shrunk.removing = Nodes{};
-    check({"and raises the leader epoch when done", shrinking, {}, with_isr(nodes({1, 2, 3})),
-           kElr1, shrunk});
+    check({"and raises the leader epoch when done",
+           shrinking,
+           {},
+           with_isr(nodes({1, 2, 3})),
+           kElr1,
+           shrunk});
 }
 
 TEST(PartitionElection, DirectoriesFollowReplicas) {
@@ -210,7 +281,11 @@ TEST(PartitionElection, RecoveryIsClearedByTheLeader) {
     recovering.recovery = LeaderRecoveryState::Recovering;
     PartitionTargets targets = with_isr(nodes({1}));
     targets.recovery = LeaderRecoveryState::Recovered;
-    check({"recovered", recovering, {}, targets, kElr1,
+    check({"recovered",
+           recovering,
+           {},
+           targets,
+           kElr1,
            change_of(std::nullopt, kLeaderUnchanged, std::nullopt, std::nullopt,
                      LeaderRecoveryState::Recovered)});
 }

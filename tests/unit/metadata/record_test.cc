@@ -26,7 +26,8 @@ TEST(MetadataRecord, WorkedBytes) {
     wire::FeatureLevelRecord feature;
     feature.name = "metadata.version";
     feature.feature_level = 30;
-    EXPECT_EQ(hex(encode_record(Record(feature))), "010c00116d657461646174612e76657273696f6e001e00");
+    EXPECT_EQ(hex(encode_record(Record(feature))),
+              "010c00116d657461646174612e76657273696f6e001e00");
     wire::BrokerRegistrationChangeRecord change;
     change.broker_id = 1;
     change.broker_epoch = 13;

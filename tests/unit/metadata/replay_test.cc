@@ -127,7 +127,8 @@ TEST(Replay, ChangesNameWhatChanged) {
         if (batch.control) continue;
         for (const GoldenRecord& golden : batch.records) {
             auto record = decode_record(golden.value, golden.offset);
-            ASSERT_TRUE(loader.on_record(golden.offset, batch.epoch, batch.timestamp, *record).ok());
+            ASSERT_TRUE(
+                loader.on_record(golden.offset, batch.epoch, batch.timestamp, *record).ok());
         }
         auto result = loader.publish();
         ASSERT_TRUE(result.has_value());

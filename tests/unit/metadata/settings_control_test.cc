@@ -56,9 +56,7 @@ class Settings : public testing::Test {
         return {static_cast<ErrorCode>(answer.error_code), message};
     }
     const std::string& stored(int8_t type, const char* name, const char* key) {
-        return f.controller.image()
-            .configs.of({static_cast<ConfigResource>(type), name})
-            .at(key);
+        return f.controller.image().configs.of({static_cast<ConfigResource>(type), name}).at(key);
     }
     ControllerFixture f;
 };
@@ -79,11 +77,13 @@ TEST_F(Settings, TopicConfigs) {
     EXPECT_EQ(alter(2, "t", {{"foo", 0, "5"}}),
               (Outcome{ErrorCode::InvalidConfig, "Unknown topic config name: foo"}));
     EXPECT_EQ(alter(2, "t", {{"retention.ms", 0, "abc"}}),
-              (Outcome{ErrorCode::InvalidConfig, "Invalid value abc for configuration retention.ms: "
-                                                 "Not a number of type LONG"}));
+              (Outcome{ErrorCode::InvalidConfig,
+                       "Invalid value abc for configuration retention.ms: "
+                       "Not a number of type LONG"}));
     EXPECT_EQ(alter(2, "t", {{"retention.ms", 2, "5"}}),
-              (Outcome{ErrorCode::InvalidConfig, "Can't APPEND to key retention.ms because its type "
-                                                 "is not LIST."}));
+              (Outcome{ErrorCode::InvalidConfig,
+                       "Can't APPEND to key retention.ms because its type "
+                       "is not LIST."}));
     EXPECT_EQ(alter(2, "t", {{"retention.ms", 9, "5"}}).first, ErrorCode::UnknownServerError);
     EXPECT_EQ(alter(2, "t", {{"retention.ms", 0, std::nullopt}}),
               (Outcome{ErrorCode::InvalidRequest, "Null value not supported for : retention.ms"}));
@@ -105,11 +105,13 @@ TEST_F(Settings, MinIsrClearsElr) {
     EXPECT_EQ(alter(4, "", {{"min.insync.replicas", 0, "2"}}), kDone);
     EXPECT_TRUE(std::get<wire::ClearElrRecord>(f.last_batch[1].body).topic_name.empty());
     EXPECT_EQ(alter(4, "1", {{"min.insync.replicas", 0, "2"}}),
-              (Outcome{ErrorCode::InvalidConfig, "Broker-level min.insync.replicas cannot be "
-                                                 "altered while ELR is enabled."}));
+              (Outcome{ErrorCode::InvalidConfig,
+                       "Broker-level min.insync.replicas cannot be "
+                       "altered while ELR is enabled."}));
     EXPECT_EQ(alter(4, "", {{"min.insync.replicas", 1, std::nullopt}}),
-              (Outcome{ErrorCode::InvalidConfig, "Cluster-level min.insync.replicas cannot be "
-                                                 "removed while ELR is enabled."}));
+              (Outcome{ErrorCode::InvalidConfig,
+                       "Cluster-level min.insync.replicas cannot be "
+                       "removed while ELR is enabled."}));
 }
 
 TEST_F(Settings, BrokerConfigs) {
@@ -169,9 +171,10 @@ TEST_F(Settings, Features) {
               (Outcome{ErrorCode::InvalidUpdateVersion,
                        "Invalid update version 1 for feature group.version. Can't downgrade to a "
                        "newer version."}));
-    EXPECT_EQ(update("group.version", 7).second,
-              "Invalid update version 7 for feature group.version. Local controller 1 only supports "
-              "versions 0-1");
+    EXPECT_EQ(
+        update("group.version", 7).second,
+        "Invalid update version 7 for feature group.version. Local controller 1 only supports "
+        "versions 0-1");
     EXPECT_EQ(update("foo", 1).second,
               "Invalid update version 1 for feature foo. Local controller 1 does not support this "
               "feature.");
@@ -361,7 +364,8 @@ TEST_F(Settings, Scram) {
     deletion.mechanism = 1;
     const auto response = f.run<wire::AlterUserScramCredentialsResponse>(request);
     std::map<std::string, std::string> by;
-    for (const auto& r : response.results) by[r.user] = r.error_message.value_or("null");
+    for (const auto& r : response.results)
+        by[r.user] = r.error_message.value_or("null");
     EXPECT_EQ(by["ok"], "null");
     EXPECT_EQ(by["few"], "Too few iterations");
     EXPECT_EQ(by["many"], "Too many iterations");
@@ -439,9 +443,9 @@ TEST_F(Tokens, LifeOfAToken) {
 }
 
 TEST_F(Settings, TokensNeedASecret) {
-    EXPECT_EQ(f.run<wire::CreateDelegationTokenResponse>(wire::CreateDelegationTokenRequest{})
-                  .error_code,
-              static_cast<int16_t>(ErrorCode::DelegationTokenAuthDisabled));
+    EXPECT_EQ(
+        f.run<wire::CreateDelegationTokenResponse>(wire::CreateDelegationTokenRequest{}).error_code,
+        static_cast<int16_t>(ErrorCode::DelegationTokenAuthDisabled));
 }
 
 }  // namespace

@@ -44,12 +44,13 @@ TEST_F(TopicControl, Names) {
     expect_refused(f.topic("..", 1, 1), ErrorCode::InvalidTopicException,
                    invalid + "'..' is not allowed");
     const std::string too_long(250, 'x');
-    expect_refused(f.topic(too_long, 1, 1), ErrorCode::InvalidTopicException,
-                   invalid + "the length of '" + too_long +
-                       "' is longer than the max allowed length 249");
+    expect_refused(
+        f.topic(too_long, 1, 1), ErrorCode::InvalidTopicException,
+        invalid + "the length of '" + too_long + "' is longer than the max allowed length 249");
     expect_refused(f.topic("a b", 1, 1), ErrorCode::InvalidTopicException,
-                   invalid + "'a b' contains one or more characters other than ASCII "
-                             "alphanumerics, '.', '_' and '-'");
+                   invalid +
+                       "'a b' contains one or more characters other than ASCII "
+                       "alphanumerics, '.', '_' and '-'");
     EXPECT_EQ(f.create(f.topic("a.b", 1, 1)).error_code, 0);
     expect_refused(f.topic("a_b", 1, 1), ErrorCode::InvalidTopicException,
                    "Topic 'a_b' collides with existing topic: a.b");
@@ -121,12 +122,12 @@ TEST_F(TopicControl, ManualAssignments) {
     expect_refused(f.assigned("t", {{2, 2}}), ErrorCode::InvalidReplicaAssignment,
                    the + "the broker 2 more than once.");
     expect_refused(f.assigned("t", {{1, 2}, {3}}), ErrorCode::InvalidReplicaAssignment,
-                   the + "a partition with 1 replica(s), but this is not consistent with previous "
-                         "partitions, which have 2 replica(s).");
+                   the +
+                       "a partition with 1 replica(s), but this is not consistent with previous "
+                       "partitions, which have 2 replica(s).");
     EXPECT_EQ(f.create(f.assigned("t", {{3, 1}, {2, 3}})).error_code, 0);
     EXPECT_EQ(f.partition("t", 0).leader, NodeId(3));
-    EXPECT_EQ(f.partition("t", 1).directories,
-              (std::vector<Uuid>{directory(2), directory(3)}));
+    EXPECT_EQ(f.partition("t", 1).directories, (std::vector<Uuid>{directory(2), directory(3)}));
 }
 
 TEST_F(TopicControl, FencedBrokersStayOutOfTheIsr) {
@@ -138,7 +139,8 @@ TEST_F(TopicControl, FencedBrokersStayOutOfTheIsr) {
     EXPECT_EQ(f.partition("t").isr, (std::vector<NodeId>{NodeId(1), NodeId(2)}));
     EXPECT_EQ(f.partition("t").leader, NodeId(1));
     EXPECT_EQ(f.create(f.topic("placed", 4, 3)).error_code, 0);
-    for (int32_t i = 0; i < 4; ++i) EXPECT_NE(f.partition("placed", i).replicas[0], NodeId(3));
+    for (int32_t i = 0; i < 4; ++i)
+        EXPECT_NE(f.partition("placed", i).replicas[0], NodeId(3));
 }
 
 TEST_F(TopicControl, RequestWithSeveralTopics) {
@@ -243,11 +245,13 @@ TEST_F(TopicControl, CreatePartitions) {
     using Result = std::pair<int16_t, std::string>;
     EXPECT_EQ(grow("u", 3), (Result{3, "null"}));
     EXPECT_EQ(grow("t", 2), (Result{37, "Topic already has 2 partition(s)."}));
-    EXPECT_EQ(grow("t", 1), (Result{37, "The topic t currently has 2 partition(s); 1 would not be "
-                                        "an increase."}));
+    EXPECT_EQ(grow("t", 1), (Result{37,
+                                    "The topic t currently has 2 partition(s); 1 would not be "
+                                    "an increase."}));
     EXPECT_EQ(grow("t", 4, {{{1, 2, 3}}}),
-              (Result{39, "Attempted to add 2 additional partition(s), but only 1 assignment(s) "
-                          "were specified."}));
+              (Result{39,
+                      "Attempted to add 2 additional partition(s), but only 1 assignment(s) "
+                      "were specified."}));
     EXPECT_EQ(grow("t", 3, {{{1, 2}}}).first, 39);
     EXPECT_TRUE(f.last_batch.empty());
     EXPECT_EQ(grow("t", 4, {{{3, 2, 1}, {2, 1, 3}}}), (Result{0, "null"}));
@@ -276,7 +280,8 @@ TEST_F(TopicControl, PlacementSpreadsLeadersAndRacks) {
                   cluster.broker(partition.replicas[1])->rack);
     }
     EXPECT_EQ(led.size(), 6u);
-    for (const auto& [id, count] : led) EXPECT_EQ(count, 2) << id.value;
+    for (const auto& [id, count] : led)
+        EXPECT_EQ(count, 2) << id.value;
 }
 
 TEST_F(TopicControl, CordonedBrokersGetNothingNew) {
@@ -285,7 +290,8 @@ TEST_F(TopicControl, CordonedBrokersGetNothingNew) {
     f.run<wire::BrokerHeartbeatResponse>(beat);
     EXPECT_EQ(f.batch_names(), "BROKER_REGISTRATION_CHANGE_RECORD/3");
     f.create(f.topic("t", 6, 2));
-    for (int32_t i = 0; i < 6; ++i) EXPECT_FALSE(f.partition("t", i).has_replica(NodeId(2)));
+    for (int32_t i = 0; i < 6; ++i)
+        EXPECT_FALSE(f.partition("t", i).has_replica(NodeId(2)));
     EXPECT_EQ(f.create(f.assigned("u", {{2}})).error_code, 0) << "by hand it is allowed";
 }
 
