@@ -114,6 +114,32 @@ TEST(QuorumDriver, TakesOverKafkasDirectory) {
     EXPECT_GT(w.listener->records.size(), 13u);
 }
 
+TEST(QuorumDriver, TakesOverAStaticQuorumThatWasUpgraded) {
+    QuorumDriverWorld w;
+    const std::string directory = kDirectory;
+    ASSERT_TRUE(w.disk.make_directories(directory).ok());
+    for (const char* name :
+         {"00000000000000000000.log", "00000000000000000025-0000000001.checkpoint",
+          "00000000000000000046-0000000001.checkpoint",
+          "00000000000000000066-0000000001.checkpoint"}) {
+        w.disk.put(directory + "/" + name, golden(std::string("metadata_log/static/") + name));
+    }
+    w.disk.put(directory + "/quorum-state",
+               R"({"clusterId":"","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,)"
+               R"("currentVoters":[{"voterId":1}],"data_version":0})");
+    w.config.quorum.local_endpoints = {{"CONTROLLER", "localhost", 39293}};
+    w.config.static_voters =
+        raft::VoterSet({{{NodeId(1), Uuid{}}, w.config.quorum.local_endpoints, {0, 1}}});
+    const Status opened = w.open_as({NodeId(1), *Uuid::parse("MH2e3E0zVAYH9R67VW5-_Q")});
+    ASSERT_TRUE(opened.ok()) << opened.to_string();
+    w.settle();
+    EXPECT_EQ(w.listener->events, (std::vector<std::string>{"snapshot 66", "leader 2 at 84"}));
+    EXPECT_EQ(w.driver->status().kraft_version, 1);
+    // The file changes its version at the first write after the upgrade, as in Kafka.
+    EXPECT_NE(w.disk.contents(directory + "/quorum-state").find("\"data_version\":1"),
+              std::string::npos);
+}
+
 TEST(QuorumDriver, SnapshotsAreMadeLoadedAndCleaned) {
     QuorumDriverWorld w;
     w.config.snapshot_record_bytes_max = 2000;
