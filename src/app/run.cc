@@ -66,9 +66,12 @@ net::ListenerOptions listener_options(const broker::BrokerConfig& config,
     options.security = protocol_of(listener.protocol);
     options.host = listener.host;
     options.port = static_cast<uint16_t>(listener.port);
-    options.backlog = config.socket_listen_backlog_size;
-    // Kafka's default of 100 KiB would halve the speed of loopback and fast links, so only a value
-    // that somebody wrote into the file pins the buffers; else the kernel tunes them.
+    // Kafka's default of 100 KiB would halve the speed of loopback and fast links, and a backlog of
+    // 50 makes a burst of connects wait a second each, so only values that somebody wrote into the
+    // file count; else the kernel tunes the buffers and the backlog is net's.
+    if (config.raw.contains("socket.listen.backlog.size")) {
+        options.backlog = config.socket_listen_backlog_size;
+    }
     if (config.raw.contains("socket.send.buffer.bytes")) {
         options.send_buffer_bytes = config.socket_send_buffer_bytes;
     }

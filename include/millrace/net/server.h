@@ -24,7 +24,7 @@ struct ListenerOptions {
     api::SecurityProtocol security = api::SecurityProtocol::Plaintext;  // only Plaintext is served
     std::string host;            // numeric or a name; empty: all interfaces, IPv6 and IPv4
     uint16_t port = 9092;        // 0: chosen by the kernel, see Server::listen
-    int backlog = 50;            // socket.listen.backlog.size
+    int backlog = 1024;          // socket.listen.backlog.size (Kafka's 50 is soon full)
     int send_buffer_bytes = 0;   // <= 0: left to autotuning (Kafka's 102400 costs half the speed)
     int receive_buffer_bytes = 0;
     /// TCP_CONGESTION for accepted connections; empty: cubic, else reno, for peers on this host,
