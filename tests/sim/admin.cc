@@ -79,7 +79,8 @@ TopicModel& Admin::create_topic(bool durable) {
         if (!answer) return false;
         const auto error = static_cast<ErrorCode>(answer->topics.at(0).error_code);
         if (error != ErrorCode::None && error != ErrorCode::TopicAlreadyExists &&
-            error != ErrorCode::RequestTimedOut && error != ErrorCode::NotController) {
+            error != ErrorCode::RequestTimedOut && error != ErrorCode::NotController &&
+            error != ErrorCode::InvalidReplicationFactor) {  // the node is fenced while it stops
             world_.fail(kExitSafety, "admin",
                         "create of " + topic.name + " got " + error_code_name(error) + " " +
                             answer->topics[0].error_message.value_or(""));

@@ -147,7 +147,7 @@ void Consumer::on_partition(Target& target, const wire::FetchResponse::Partition
         case ErrorCode::None: break;
         case ErrorCode::OffsetOutOfRange:
             // The start of the log moved, or a crash cut its end.
-            world_.check(target.offset < model.log_start() || model.retention ||
+            world_.check(target.offset < model.delete_asked() || model.retention ||
                              target.offset > model.visible_end() || model.losses() > 0,
                          "I7", model.name() + ": offset " + std::to_string(target.offset) +
                                    " is out of range");

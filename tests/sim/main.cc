@@ -37,8 +37,9 @@ struct Options {
     bool trace = false;
     bool check_determinism = false;
     bool crash_steps = false;
+    uint64_t step = 0;    // this step only
+    uint64_t stride = 1;  // every so many steps
     std::string seeds_file;
-    uint64_t step = 0;
     bool quiet = false;
 };
 
@@ -115,6 +116,35 @@ int run_seeds(const std::vector<uint64_t>& seeds, const Options& options,
     return worst;
 }
 
+int run_crash_steps(const Options& options, const std::string& commit) {
+    uint64_t steps = 0;
+    int worst = in_child(steps, [&] { return run_crash_step(0, true, false, commit); });
+    if (worst != 0) return worst;
+    uint64_t first = 1;
+    if (options.step > 0) first = steps = options.step;
+    size_t runs = 0;
+    size_t failed = 0;
+    for (uint64_t step = first; step <= steps; step += options.stride) {
+        for (const bool machine : {true, false}) {
+            uint64_t made = 0;
+            const int code = in_child(
+                made, [&] { return run_crash_step(step, machine, options.trace, commit); });
+            ++runs;
+            if (code == 0) continue;
+            if (code == kExitCrash) {
+                std::printf("FAIL step=%llu machine=%d commit=%s crash\n",
+                            static_cast<unsigned long long>(step), machine ? 1 : 0,
+                            commit.c_str());
+            }
+            ++failed;
+            if (worst == 0) worst = code;
+        }
+    }
+    std::printf("%llu steps, %zu runs, %zu failed\n", static_cast<unsigned long long>(steps), runs,
+                failed);
+    return worst;
+}
+
 std::vector<uint64_t> seeds_of_file(const std::string& path) {
     std::vector<uint64_t> seeds;
     std::ifstream file(path);
@@ -130,6 +160,7 @@ int usage() {
                  "usage: millrace_sim --seed N [--trace] [--check-determinism]\n"
                  "       millrace_sim --seeds FROM COUNT [--quiet] [--check-determinism]\n"
                  "       millrace_sim --seeds-file FILE\n"
+                 "       millrace_sim --crash-steps [--stride N] | --step N [--trace]\n"
                  "exit codes: 10 crash, 11 safety, 12 liveness, 13 non-determinism\n");
     return kExitUsage;
 }
@@ -153,6 +184,13 @@ bool parse(int argc, char** argv, Options& options) {
                 options.first = options.count;
                 options.count = number();
             }
+        } else if (word == "--crash-steps") {
+            options.crash_steps = true;
+        } else if (word == "--stride" && i + 1 < argc) {
+            options.stride = number();
+        } else if (word == "--step" && i + 1 < argc) {
+            options.crash_steps = true;
+            options.step = number();
         } else if (word == "--seeds-file" && i + 1 < argc) {
             options.seeds_file = argv[++i];
         } else {
@@ -166,6 +204,7 @@ int main_of(int argc, char** argv) {
     Options options;
     if (argc < 2 || !parse(argc, argv, options)) return usage();
     const std::string commit = commit_of_tree();
+    if (options.crash_steps) return run_crash_steps(options, commit);
     std::vector<uint64_t> seeds;
     if (!options.seeds_file.empty()) {
         seeds = seeds_of_file(options.seeds_file);

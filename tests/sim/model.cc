@@ -210,7 +210,7 @@ void PartitionModel::on_down(bool machine, bool clean) {
     // Log starts are written down from time to time only, as in Kafka.
     log_start_ = 0;
     if (!machine) return;
-    ++losses_;
+    if (!durable_acks_) ++losses_;
     visible_end_ = std::min(visible_end_, durable_end_);
     unsure_from_ = unsure_from_ ? std::min(*unsure_from_, durable_end_) : durable_end_;
 }

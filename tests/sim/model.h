@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,9 @@ class PartitionModel {
 
     int64_t visible_end() const { return visible_end_; }
     int64_t log_start() const { return log_start_; }
+    /// The farthest start that clients ever asked for.
+    int64_t delete_asked() const { return delete_asked_; }
+    /// Crashes that may have cut off acked records.
     uint64_t losses() const { return losses_; }
     const std::string& name() const { return name_; }
     bool retention = false;
@@ -134,6 +138,7 @@ class Model {
     void on_down(bool machine, bool clean);
     Owner incarnation = 0;
     uint64_t next_attempt = 1;
+    std::set<int64_t> producer_ids;  // given out so far
     uint64_t acked_records = 0;
     uint64_t read_records = 0;
 

@@ -74,6 +74,13 @@ void Nemesis::begin() {
     plan();
 }
 
+void Nemesis::plan_crash(uint64_t step, Crash kind) {
+    active_ = true;
+    planned_step_ = step;
+    step_crash_ = kind;
+    world_.disk().halt_after(step);
+}
+
 void Nemesis::plan() {
     const Duration wait = Duration{1} + world_.random_delay(options_.fault_interval * 2);
     world_.after(wait, [this] {
@@ -85,8 +92,10 @@ void Nemesis::plan() {
 
 void Nemesis::start_process() {
     if (process_.state() != Process::State::Down) return;
-    injected_ = false;
+    injected_ = planned_step_.has_value();
+    disk_errors_ = false;
     lift();
+    if (planned_step_) world_.disk().halt_after(*planned_step_);
     if (active_ && options_.crash_in_start && rng_.chance(1, 3)) crash_at_step(1 + rng_.below(60));
     process_.start();
     model_.incarnation = process_.incarnation();
@@ -122,7 +131,7 @@ void Nemesis::act() {
     if (options_.io_error) {
         choices.emplace_back([this] {
             world_.say("nemesis: an i/o error to come");
-            injected_ = true;
+            injected_ = disk_errors_ = true;
             world_.disk().fail_at(world_.disk().steps() + 1 + rng_.below(40), Errc::IoError);
         });
     }
@@ -142,7 +151,7 @@ void Nemesis::act() {
 
 void Nemesis::fail_directory() {
     world_.say("nemesis: " + kSecondDirectory + " fails");
-    injected_ = true;
+    injected_ = disk_errors_ = true;
     world_.disk().set_hook([](support::DiskOp, const std::string& path) -> std::optional<Status> {
         if (!path.starts_with(kSecondDirectory)) return std::nullopt;
         return Status(Errc::IoError, "a dead device: " + path);
@@ -151,7 +160,7 @@ void Nemesis::fail_directory() {
 
 void Nemesis::fill_disk() {
     world_.say("nemesis: the disk is nearly full");
-    injected_ = true;
+    injected_ = disk_errors_ = true;
     world_.disk().set_capacity_bytes(world_.disk().used_bytes() + rng_.below(16) * 4096);
     if (rng_.chance(1, 2)) return;  // full until the next start
     lift_timer_ = world_.after(world_.random_delay(seconds(3)), [this] {
@@ -182,8 +191,8 @@ void Nemesis::after_event() {
 }
 
 void Nemesis::on_down(Crash kind, bool clean) {
-    // Where a fault was injected, files may not have been synced at a stop.
-    model_.on_down(kind == Crash::Machine, clean && !injected_);
+    model_.on_down(kind == Crash::Machine, clean && !disk_errors_);
+    if (!clean) planned_step_.reset();
     if (!active_) return;
     world_.after(kDownMin + world_.random_delay(kDownMax), [this] { start_process(); });
 }
@@ -191,6 +200,7 @@ void Nemesis::on_down(Crash kind, bool clean) {
 void Nemesis::heal() {
     world_.say("heal");
     active_ = false;
+    planned_step_.reset();
     if (injected_ && process_.state() != Process::State::Down) process_.kill(Crash::Process);
     process_.background_delay_max = milliseconds(20);
     process_.network = NetworkOptions{};

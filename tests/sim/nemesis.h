@@ -1,6 +1,7 @@
 // tests/sim/nemesis.h: the faults of a run, which of them happen (swarm), and who restarts the node.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "sim/model.h"
@@ -41,7 +42,9 @@ class Nemesis {
     void begin();
     /// No more faults: the process is made to run, on a sound disk.
     void heal();
-    bool injected() const { return injected_; }
+    /// No chance here: one crash after that disk step in all, and restarts.
+    void plan_crash(uint64_t step, Crash kind);
+    void forget_plan() { planned_step_.reset(); }
 
   private:
     void plan();
@@ -60,7 +63,9 @@ class Nemesis {
     SwarmOptions options_;
     Rng rng_;
     bool active_ = false;
-    bool injected_ = false;  // a fault that the present process may die of
+    bool injected_ = false;     // a fault that the present process may die of
+    bool disk_errors_ = false;  // one that keeps files from being synced at a stop
+    std::optional<uint64_t> planned_step_;
     Crash step_crash_ = Crash::Process;
     uint64_t lift_timer_ = 0;
 };

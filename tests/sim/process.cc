@@ -57,6 +57,7 @@ Status Process::format() {
     for (const std::string& dir : config_.log_dirs) {
         MILLRACE_TRY(world_.disk().make_directories(dir));
     }
+    MILLRACE_TRY(world_.disk().sync_directory("/"));  // the operator made them long ago
     return broker::format_storage(world_.disk(), world_.wall(), rng, options,
                                   [](const std::string&) {});
 }

@@ -12,6 +12,9 @@ namespace millrace::sim {
 namespace {
 
 constexpr uint64_t kRecordsMax = 8;
+/// The least internal.segment.bytes that Admin asks for.
+constexpr size_t kSegmentBytesMin = 200;
+constexpr int64_t kAheadMs = 3'599'000;
 
 /// The answer may come again later with another outcome; the batch may be in the log or not.
 bool is_transient(ErrorCode error) {
@@ -74,7 +77,7 @@ void Producer::ask_producer_id() {
         request, version, [this](std::optional<wire::InitProducerIdResponse> response) {
             asking_ = false;
             if (!response || response->error_code != 0) return;
-            world_.check(response->producer_id > producer_id_, "I14",
+            world_.check(model_.producer_ids.insert(response->producer_id).second, "I14",
                          "a producer id was given out twice");
             producer_id_ = response->producer_id;
             producer_epoch_ = response->producer_epoch;
@@ -193,6 +196,16 @@ void Producer::on_error(Batch& batch, int16_t code) {
         return abandon();
     }
     if (error == ErrorCode::DuplicateSequenceNumber && lossy) return abandon();
+    // Larger than a segment of the topic, perhaps since its configs were altered.
+    if (error == ErrorCode::RecordListTooLarge && batch.attempt->encode().size() > kSegmentBytesMin) {
+        return abandon();
+    }
+    // The wall clock went back by more than message.timestamp.after.max.ms since it was made.
+    const auto& times = batch.attempt->timestamps;
+    if (error == ErrorCode::InvalidTimestamp &&
+        *std::max_element(times.begin(), times.end()) > world_.wall().value + kAheadMs) {
+        return abandon();
+    }
     world_.fail(kExitSafety, "I7", what);
 }
 

@@ -47,9 +47,9 @@ metadata::ConfigMap node_config(Rng& rng) {
 
 class Run {
   public:
-    Run(uint64_t seed, bool trace, const std::string& commit)
+    Run(uint64_t seed, bool trace, const std::string& commit, const SwarmOptions* fixed = nullptr)
         : world_(seed),
-          options_(SwarmOptions::draw(world_.rng())),
+          options_(fixed != nullptr ? *fixed : SwarmOptions::draw(world_.rng())),
           process_(world_, node_config(world_.rng()), seed),
           model_(world_),
           nemesis_(world_, process_, model_, options_),
@@ -81,6 +81,43 @@ class Run {
             if (options_.resets && world_.rng().chance(1, 3)) reset_somebody();
             admin_.act();
         }
+        verify_all();
+        return {world_.hash(),        world_.events(),        model_.acked_records,
+                model_.read_records,  process_.incarnation(), world_.now().nanos / 1'000'000};
+    }
+
+    /// Format, start, topics, rolls, deletions, checkpoints, stop; with one crash.
+    uint64_t run_steps(uint64_t step, Crash kind) {
+        world_.title += " step=" + std::to_string(step);
+        if (step > 0) nemesis_.plan_crash(step, kind);
+        if (!process_.format().ok()) {
+            world_.check(world_.disk().halted(), "format", "fails without a fault");
+            world_.disk().crash(support::CrashStyle::Random, world_.rng());
+            nemesis_.forget_plan();
+            world_.disk().clear_faults();
+            format();
+        }
+        nemesis_.start_process();
+        world_.run_until([&] { return process_.up(); }, seconds(60));
+        TopicModel& kept = admin_.create_topic(true);
+        TopicModel& gone = admin_.create_topic(false);
+        make_actors();
+        world_.run_for(milliseconds(900));
+        admin_.delete_records(kept, 0, kept.partitions[0]->visible_end() / 2);
+        admin_.alter_configs(kept);
+        admin_.add_partitions(kept);
+        world_.run_for(milliseconds(400));
+        admin_.delete_topic(gone);
+        world_.run_for(seconds(2));
+        process_.stop();
+        world_.run_until([&] { return process_.state() == Process::State::Down; }, seconds(20));
+        const uint64_t steps = world_.disk().steps();
+        verify_all();
+        return steps;
+    }
+
+  private:
+    void verify_all() {
         nemesis_.heal();
         drain();
         Verifier(world_, process_, model_, "after healing").verify();
@@ -89,11 +126,8 @@ class Run {
         restart(false);
         Verifier(world_, process_, model_, "after a crash").verify();
         finish();
-        return {world_.hash(),        world_.events(),        model_.acked_records,
-                model_.read_records,  process_.incarnation(), world_.now().nanos / 1'000'000};
     }
 
-  private:
     void format() {
         Rng& rng = world_.rng();
         for (int i = 0; options_.crash_in_format && i < kFormatCrashesMax; ++i) {
@@ -189,7 +223,18 @@ class Run {
     std::vector<std::unique_ptr<Consumer>> consumers_;
 };
 
+constexpr uint64_t kStepsSeed = 7;
+
 }  // namespace
+
+uint64_t run_crash_step(uint64_t step, bool machine, bool trace, const std::string& commit) {
+    SwarmOptions options;
+    options.crash_machine = machine;
+    options.producers = 3;
+    options.consumers = 1;
+    Run run(kStepsSeed, trace, commit, &options);
+    return run.run_steps(step, machine ? Crash::Machine : Crash::Process);
+}
 
 RunReport run_seed(uint64_t seed, bool trace, const std::string& commit) {
     Run run(seed, trace, commit);

@@ -19,7 +19,7 @@ struct RunReport {
 RunReport run_seed(uint64_t seed, bool trace, const std::string& commit);
 
 /// The fixed scenario with a crash after disk step `step` (0: none). Returns the number of steps
-/// the scenario made without a crash, or 0 after one.
+/// that it made.
 uint64_t run_crash_step(uint64_t step, bool machine, bool trace, const std::string& commit);
 
 }  // namespace millrace::sim
