@@ -132,8 +132,8 @@ ApiError elect_one(const CommandContext& context, const TopicImage* topic, std::
                 fmt::format("No such partition as {}-{}", name, index.value)};
     }
     const bool preferred = type == ElectionType::Preferred;
-    const bool needless =
-        preferred ? partition->leader == partition->replicas[0] : partition->has_leader();
+    const NodeId first = partition->replicas.empty() ? kNoNode : partition->replicas[0];
+    const bool needless = preferred ? partition->leader == first : partition->has_leader();
     if (needless) return ApiError::standard(ErrorCode::ElectionNotNeeded);
     PartitionTargets targets;
     targets.election = preferred ? ElectionMode::Preferred : ElectionMode::Unclean;

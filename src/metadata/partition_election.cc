@@ -101,6 +101,8 @@ class ChangeBuilder {
         std::sort(candidates.begin(), candidates.end());
         candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
         elr_ = without(candidates, isr_);
+        // Kafka keeps brokers there that a completed reassignment has removed; they can never lead.
+        std::erase_if(elr_, [&](NodeId node) { return !contains(replicas_, node); });
         if (targets_.unclean_shutdown != kNoNode) {
             elr_ = without(elr_, Nodes{targets_.unclean_shutdown});
         }
@@ -261,7 +263,8 @@ PartitionImage merge_partition(const PartitionImage& partition, const PartitionC
 
 Uuid default_directory(const ClusterImage& cluster, NodeId broker) {
     const BrokerImage* image = cluster.broker(broker);
-    if (image == nullptr || image->directories.empty()) return kDirectoryMigrating;
+    if (image == nullptr) return kDirectoryUnassigned;
+    if (image->directories.empty()) return kDirectoryMigrating;
     return image->directories.size() == 1 ? image->directories[0] : kDirectoryUnassigned;
 }
 

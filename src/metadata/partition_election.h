@@ -69,8 +69,8 @@ std::optional<PartitionChange> decide_partition_change(const PartitionImage& par
 /// `partition` after `change`: what every replayer does with the record.
 PartitionImage merge_partition(const PartitionImage& partition, const PartitionChange& change);
 
-/// The directory a new replica on `broker` starts in: its only one, UNASSIGNED when it has several,
-/// MIGRATING when it registered none or is unknown.
+/// The directory a new replica on `broker` starts in: its only one, UNASSIGNED when it has several
+/// or is unknown, MIGRATING when it registered none.
 Uuid default_directory(const ClusterImage& cluster, NodeId broker);
 
 }  // namespace millrace::metadata

@@ -439,6 +439,10 @@ ApiError grow_topic(const CommandContext& context,
     if (static_cast<size_t>(additional) + records.size() > kRecordsPerBatchMax) {
         return {ErrorCode::PolicyViolation, "Unable to perform excessively large batch operation."};
     }
+    if (image->partitions.empty()) {
+        return {ErrorCode::UnknownServerError,
+                fmt::format("Invalid state: topic {} appears to have no partitions.", topic.name)};
+    }
     const size_t factor = image->partitions.begin()->second->replicas.size();
     std::vector<PartitionImage> partitions;
     if (topic.assignments) {
