@@ -156,7 +156,12 @@ int64_t PartitionModel::on_fetch(int64_t fetch_offset, int64_t high_watermark, i
         check_batch(batch);
         next = batch.next_offset().value;
     }
-    if (batches.end() == record::WalkEnd::Corrupt) fail("I9", "bytes that are no batch");
+    if (batches.end() == record::WalkEnd::Corrupt) {
+        fail("I9", "asked for " + std::to_string(fetch_offset) + ": after " +
+                       std::to_string(batches.valid_bytes()) + " of " +
+                       std::to_string(records.size) + " bytes, what follows offset " +
+                       std::to_string(next) + " is no batch");
+    }
     return next < 0 ? fetch_offset : next;
 }
 

@@ -27,6 +27,8 @@ struct SimNode {
     std::vector<PagePtr> pages;
     std::vector<PagePtr> durable_pages;
     std::set<size_t> dirty;
+    uint64_t images_taken = 0;
+    uint64_t image_durable = 0;  // the youngest image that became durable
     // Directory.
     std::map<std::string, std::shared_ptr<SimNode>> entries;
     std::map<std::string, std::shared_ptr<SimNode>> durable_entries;
@@ -64,17 +66,21 @@ void set_page(std::vector<PagePtr>& pages, size_t index, PagePtr page) {
 
 /// What a sync makes durable: taken when it starts.
 struct SyncImage {
+    uint64_t number = 0;
     uint64_t size = 0;
     std::vector<std::pair<size_t, PagePtr>> pages;
 };
 
-SyncImage image_of(const SimNode& node) {
-    SyncImage image{node.size, {}};
+SyncImage image_of(SimNode& node) {
+    SyncImage image{++node.images_taken, node.size, {}};
     for (const size_t index : node.dirty) image.pages.emplace_back(index, page_at(node.pages, index));
     return image;
 }
 
 void make_durable(SimNode& node, const SyncImage& image) {
+    // A sync that began later is through already: it took all of this along.
+    if (image.number < node.image_durable) return;
+    node.image_durable = image.number;
     for (const auto& [index, page] : image.pages) {
         set_page(node.durable_pages, index, page);
         if (page_at(node.pages, index) == page) node.dirty.erase(index);
