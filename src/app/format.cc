@@ -22,6 +22,8 @@ namespace {
 constexpr const char* kUsage =
     "usage: millrace storage format -t CLUSTER_ID -c FILE [options]\n"
     "       millrace storage info -c FILE\n"
+    "       millrace storage version-mapping [-r VERSION]\n"
+    "       millrace storage feature-dependencies -f NAME=LEVEL ...\n"
     "       millrace storage random-uuid\n"
     "\n"
     "  -t, --cluster-id ID             the cluster's id; `millrace storage random-uuid` makes one\n"
@@ -203,6 +205,22 @@ int info_command(const Flags& flags) {
     return info.has_problems ? 1 : 0;
 }
 
+int mapping_command(const Flags& flags) {
+    const auto lines = broker::describe_release(flags.release_version);
+    if (!lines.ok()) return fail(1, lines.status().message(), cure(lines.status()));
+    for (const std::string& line : *lines)
+        std::printf("%s\n", line.c_str());
+    return 0;
+}
+
+int dependencies_command(const Flags& flags) {
+    if (flags.features.empty()) return usage_error("argument --feature/-f is required");
+    const Status status = broker::describe_feature_dependencies(
+        flags.features, [](const std::string& line) { std::printf("%s\n", line.c_str()); });
+    std::fflush(stdout);
+    return status.ok() ? 0 : fail(1, status.message(), cure(status));
+}
+
 }  // namespace
 
 Rng system_rng() {
@@ -244,10 +262,13 @@ int storage_command(const std::vector<std::string>& args) {
         std::printf("%s\n", id.to_string().c_str());
         return 0;
     }
-    if (name != "format" && name != "info") {
+    const std::set<std::string> commands = {"format", "info", "version-mapping",
+                                            "feature-dependencies"};
+    if (!commands.contains(name)) {
         return usage_error(
             name.empty() ? "a storage command is missing" : "unknown storage command " + name,
-            "the storage commands are format, info and random-uuid");
+            "the storage commands are format, info, version-mapping, feature-dependencies and "
+            "random-uuid");
     }
     Flags flags;
     if (const std::string wrong = parse_flags(args, flags); !wrong.empty()) {
@@ -257,6 +278,8 @@ int storage_command(const std::vector<std::string>& args) {
         std::fputs(kUsage, stdout);
         return 0;
     }
+    if (name == "version-mapping") return mapping_command(flags);
+    if (name == "feature-dependencies") return dependencies_command(flags);
     if (!flags.config.has_value()) return usage_error("argument --config/-c is required");
     return name == "format" ? format_command(flags) : info_command(flags);
 }

@@ -174,4 +174,62 @@ Result<FeatureLevels> effective_feature_levels(const FeatureLevels& wanted,
     return levels;
 }
 
+Result<std::vector<std::string>> describe_release(const std::optional<std::string>& release) {
+    int16_t level = kMetadataVersionNewest;
+    if (release.has_value()) {
+        MILLRACE_TRY_ASSIGN(level, parse_release_version(*release));
+    }
+    std::vector<std::string> lines;
+    lines.push_back(fmt::format("{}={} ({})", kMetadataVersionFeature, level,
+                                release.value_or(metadata_version_name(level))));
+    // In the order of Kafka's Feature enum.
+    for (const char* name :
+         {kKRaftVersionFeature, "transaction.version", "group.version",
+          "eligible.leader.replicas.version", "share.version", "streams.version"}) {
+        const FeatureRow* row = find_feature(name);
+        lines.push_back(fmt::format("{}={}", name, level >= row->default_from ? row->max : 0));
+    }
+    return lines;
+}
+
+Status describe_feature_dependencies(const std::vector<std::string>& features,
+                                     MoveFunction<void(const std::string& line)> print) {
+    for (const std::string& feature : features) {
+        if (feature.find('=') == std::string::npos) {
+            return {Errc::InvalidInput, "Invalid feature format: " + feature +
+                                            ". Expected format: 'feature=version' (e.g. "
+                                            "'group.version=1')"};
+        }
+        const auto named = parse_feature_level(feature);
+        if (!named.ok()) {
+            const size_t equals = feature.find('=');
+            return {Errc::InvalidInput, "Invalid version format: " + feature.substr(equals + 1) +
+                                            " for feature " + feature.substr(0, equals)};
+        }
+        const auto& [name, level] = *named;
+        if (name == kMetadataVersionFeature) {
+            const std::string version = metadata_version_name(level);
+            if (version.empty()) {
+                return {Errc::InvalidInput, fmt::format("Unknown metadata.version {}", level)};
+            }
+            print(fmt::format("{}={} ({}) has no dependencies.", name, level, version));
+            continue;
+        }
+        const FeatureRow* row = find_feature(name);
+        if (row == nullptr) return {Errc::InvalidInput, "Unknown feature: " + name};
+        if (level < 0 || level > row->max) {
+            return {Errc::InvalidInput,
+                    fmt::format("Feature level {} is not supported for feature {}", level, name)};
+        }
+        if (level == 0 || row->needs_metadata_version <= kMetadataVersionOldest) {
+            print(fmt::format("{}={} has no dependencies.", name, level));
+            continue;
+        }
+        print(fmt::format("{}={} requires:", name, level));
+        print(fmt::format("    {}={} ({})", kMetadataVersionFeature, row->needs_metadata_version,
+                          metadata_version_name(row->needs_metadata_version)));
+    }
+    return {};
+}
+
 }  // namespace millrace::broker

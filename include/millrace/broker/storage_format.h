@@ -58,6 +58,12 @@ struct StorageInfo {
 };
 StorageInfo describe_storage(env::FileSystem& files, std::vector<std::string> log_dirs);
 
+/// kafka-storage version-mapping: the feature levels that a release starts with, as lines.
+Result<std::vector<std::string>> describe_release(const std::optional<std::string>& release);
+/// kafka-storage feature-dependencies of name=level entries. Lines before a fault are printed.
+Status describe_feature_dependencies(const std::vector<std::string>& features,
+                                     MoveFunction<void(const std::string& line)> print);
+
 /// "4.3-IV0" for 30; empty for a level that this release does not know.
 std::string metadata_version_name(int16_t level);
 

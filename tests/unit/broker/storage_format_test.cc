@@ -252,6 +252,25 @@ TEST(StorageFormat, SurvivesACrashAtEveryStep) {
     FAIL() << "format never ran to its end";
 }
 
+TEST(StorageFeatures, ReleasesAndDependenciesAreKafkas) {
+    const auto lines = describe_release("4.1");
+    ASSERT_TRUE(lines.ok());
+    EXPECT_EQ(*lines, (std::vector<std::string>{"metadata.version=27 (4.1)", "kraft.version=1",
+                                                "transaction.version=2", "group.version=1",
+                                                "eligible.leader.replicas.version=1",
+                                                "share.version=0", "streams.version=0"}));
+    EXPECT_EQ(describe_release({})->front(), "metadata.version=30 (4.3-IV0)");
+    std::vector<std::string> said;
+    const Status status = describe_feature_dependencies(
+        {"eligible.leader.replicas.version=1", "metadata.version=22", "group.version=1", "nope=1"},
+        [&](const std::string& line) { said.push_back(line); });
+    EXPECT_EQ(status.message(), "Unknown feature: nope");
+    EXPECT_EQ(said, (std::vector<std::string>{"eligible.leader.replicas.version=1 requires:",
+                                              "    metadata.version=23 (4.0-IV1)",
+                                              "metadata.version=22 (4.0-IV0) has no dependencies.",
+                                              "group.version=1 has no dependencies."}));
+}
+
 TEST(StorageInfo, SaysWhatKafkaSays) {
     support::SimDisk disk;
     ASSERT_TRUE(format(disk, standalone()).ok());
