@@ -129,6 +129,14 @@ def test_formatted_twice_and_info(world):
     check_equal(command(arguments), world.java("storage", "info", "-c", broker.config), "info")
 
 
+def test_releases_and_feature_dependencies(world):
+    for arguments in (("version-mapping",), ("version-mapping", "-r", "4.0"),
+                      ("version-mapping", "--release-version", "3.3-IV3"),
+                      ("feature-dependencies", "-f", "eligible.leader.replicas.version=1", "-f", "share.version=1",
+                       "-f", "metadata.version=25")):
+        check_equal(command([world.millrace, "storage", *arguments]), world.java("storage", *arguments), arguments)
+
+
 def test_scram_credentials_work_in_kafka(world):
     """Kafka reads the credentials out of our bootstrap.checkpoint."""
     broker = world.broker(kind="kafka", name="scram", started=False)
