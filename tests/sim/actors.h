@@ -36,6 +36,7 @@ class Producer {
   private:
     struct Batch {
         Attempt* attempt;
+        Owner first_sent;  // the process that got it first
         bool in_flight = false;
     };
     void think();

@@ -50,6 +50,7 @@ class Verifier {
     std::pair<int64_t, int64_t> offsets(TopicModel& topic, size_t index);
     std::pair<int64_t, int64_t> list_offset(TopicModel& topic, size_t index, int64_t timestamp);
     void read_all(TopicModel& topic, size_t index, int64_t start, int64_t end);
+    bool start_moved(TopicModel& topic, size_t index, int64_t start);
     void verify_lookups(TopicModel& topic, size_t index, int64_t start);
     void verify_producers(TopicModel& topic, size_t index, int64_t start);
     void fail(const std::string& invariant, const std::string& text);

@@ -139,6 +139,11 @@ void Verifier::read_all(TopicModel& topic, size_t index, int64_t start, int64_t 
     }
 }
 
+/// Retention went on meanwhile: what was read is not what is there.
+bool Verifier::start_moved(TopicModel& topic, size_t index, int64_t start) {
+    return list_offset(topic, index, kEarliest).first != start;
+}
+
 void Verifier::verify_lookups(TopicModel& topic, size_t index, int64_t start) {
     PartitionModel& model = *topic.partitions[index];
     const std::vector<int64_t> all = model.timestamps(start);
@@ -153,7 +158,7 @@ void Verifier::verify_lookups(TopicModel& topic, size_t index, int64_t start) {
         // Kafka looks into one segment only: where its largest timestamp lies before the start of
         // the log, nothing is found.
         const bool hidden = offset == -1 && start > 0;
-        if (!same && !hidden && model.log_start() == start) {
+        if (!same && !hidden && !start_moved(topic, index, start)) {
             fail("I10", model.name() + ": time " + std::to_string(asked) + " is at offset " +
                             std::to_string(offset) + " (" + std::to_string(timestamp) + "), not " +
                             (expected ? std::to_string(expected->first) : "nowhere"));
@@ -161,7 +166,7 @@ void Verifier::verify_lookups(TopicModel& topic, size_t index, int64_t start) {
     }
     const auto [offset, timestamp] = list_offset(topic, index, kMaxTimestamp);
     const int64_t largest = *std::max_element(all.begin(), all.end());
-    if (timestamp < largest && model.log_start() == start) {
+    if (timestamp < largest && !start_moved(topic, index, start)) {
         fail("I10", model.name() + ": the largest time is " + std::to_string(largest) + ", not " +
                         std::to_string(timestamp) + " at " + std::to_string(offset));
     }
@@ -209,6 +214,11 @@ void Verifier::verify_folders(World& world, Model& model, const std::vector<std:
         world.check(entries.ok(), "I26", "a log directory is gone");
         for (const env::DirectoryEntry& entry : *entries) {
             if (!entry.is_directory) continue;
+            // Kept by design: its topic was deleted while its directory was offline.
+            if (entry.name.ends_with("-stray") &&
+                !allowed.contains(entry.name.substr(0, entry.name.find('.')))) {
+                continue;
+            }
             world.check(allowed.contains(entry.name), "I26", dir + "/" + entry.name + " was left");
             world.check(seen.insert(entry.name).second, "I26", entry.name + " is there twice");
             auto files = world.disk().list(dir + "/" + entry.name);

@@ -142,6 +142,7 @@ void World::say(std::string_view line) const {
         fmt::format("{:11.6f} {}", static_cast<double>(now_.nanos) / 1e9, line);
     if (trace) {
         std::printf("%s\n", full.c_str());
+        std::fflush(stdout);  // an assert may be next
         return;
     }
     last_lines().push_back(full);
