@@ -1,0 +1,112 @@
+// tests/unit/metadata/placement_test.cc: the striped placement's promises, for many shapes.
+#include "metadata/placement.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+namespace millrace::metadata {
+namespace {
+
+/// `racks[i]` is the rack of broker i ("" none); `fenced` lists fenced ones.
+ClusterImage cluster(const std::vector<std::string>& racks, const std::set<int32_t>& fenced = {}) {
+    ClusterImage image;
+    for (size_t i = 0; i < racks.size(); ++i) {
+        auto broker = std::make_shared<BrokerImage>();
+        broker->id = NodeId(static_cast<int32_t>(i));
+        if (!racks[i].empty()) broker->rack = racks[i];
+        broker->fenced = fenced.count(broker->id.value) != 0;
+        broker->directories = {Uuid{9, i}};
+        image.brokers.set(broker->id, broker);
+    }
+    return image;
+}
+
+Placement place(const ClusterImage& image, int32_t partitions, int16_t factor, uint64_t seed) {
+    Rng rng(seed);
+    auto placed = place_replicas(image, rng, partitions, factor);
+    EXPECT_TRUE(std::holds_alternative<Placement>(placed));
+    return std::get<Placement>(placed);
+}
+
+std::string refusal(const ClusterImage& image, int16_t factor) {
+    Rng rng(1);
+    auto placed = place_replicas(image, rng, 1, factor);
+    const auto* error = std::get_if<PlacementError>(&placed);
+    return error == nullptr ? "" : error->message;
+}
+
+TEST(Placement, LeadersAreEvenAndReplicasDistinct) {
+    const std::vector<std::vector<std::string>> shapes = {
+        {"", "", ""}, {"a", "b", "c"}, {"a", "a", "b", "b"}, {"a", "a", "b", "b", "c", "c"}};
+    for (const auto& racks : shapes) {
+        const ClusterImage image = cluster(racks);
+        const auto brokers = static_cast<int32_t>(racks.size());
+        for (uint64_t seed = 1; seed <= 20; ++seed) {
+            std::map<NodeId, int> leaders;
+            for (const auto& replicas : place(image, brokers * 10, 2, seed)) {
+                ++leaders[replicas[0]];
+                EXPECT_EQ(std::set<NodeId>(replicas.begin(), replicas.end()).size(), 2u);
+                const std::string& first = racks[static_cast<size_t>(replicas[0].value)];
+                const std::string& second = racks[static_cast<size_t>(replicas[1].value)];
+                EXPECT_TRUE(first.empty() || first != second) << "racks before anything";
+            }
+            // With several brokers to a rack, a rack that follows advances too, and Kafka's
+            // stripes are even only over the reshuffles.
+            if (std::set<std::string>(racks.begin(), racks.end()).size() == racks.size() ||
+                racks[0].empty()) {
+                for (const auto& [id, count] : leaders)
+                    EXPECT_EQ(count, 10) << id.value;
+            }
+        }
+    }
+}
+
+TEST(Placement, FencedBrokersOnlyFillUp) {
+    const ClusterImage image = cluster({"", "", ""}, {2});
+    for (const auto& replicas : place(image, 12, 3, 5)) {
+        EXPECT_NE(replicas[0], NodeId(2));
+        EXPECT_EQ(replicas[2], NodeId(2)) << "after every unfenced one";
+    }
+    for (const auto& replicas : place(image, 12, 2, 5)) {
+        EXPECT_NE(replicas[1], NodeId(2));
+    }
+}
+
+TEST(Placement, WhoCannotBePlacedOn) {
+    ClusterImage image = cluster({"", "", ""});
+    auto leaving = std::make_shared<BrokerImage>(*image.broker(NodeId(0)));
+    leaving->in_controlled_shutdown = true;
+    image.brokers.set(NodeId(0), leaving);
+    auto cordoned = std::make_shared<BrokerImage>(*image.broker(NodeId(1)));
+    cordoned->cordoned_directories = cordoned->directories;
+    image.brokers.set(NodeId(1), cordoned);
+    for (const auto& replicas : place(image, 6, 1, 3))
+        EXPECT_EQ(replicas[0], NodeId(2));
+    cordoned = std::make_shared<BrokerImage>(*cordoned);
+    cordoned->directories.push_back(Uuid{9, 77});
+    image.brokers.set(NodeId(1), cordoned);
+    EXPECT_EQ(refusal(image, 2), "") << "one directory is still open";
+}
+
+TEST(Placement, Refusals) {
+    EXPECT_EQ(refusal(cluster({"", ""}), 3),
+              "The target replication factor of 3 cannot be reached because only 2 broker(s) are "
+              "registered or some brokers have all their log directories cordoned.");
+    EXPECT_EQ(refusal(cluster({""}), 0),
+              "Invalid replication factor 0: the replication factor must be positive.");
+    const char* kNobody =
+        "All brokers are currently fenced, or have all their log directories cordoned.";
+    EXPECT_EQ(refusal(cluster({""}, {0}), 1), kNobody);
+    EXPECT_EQ(refusal(cluster({}), 1), kNobody);
+}
+
+TEST(Placement, SameSeedSamePlaces) {
+    const ClusterImage image = cluster({"a", "b", "a", "b", ""});
+    EXPECT_EQ(place(image, 30, 3, 9), place(image, 30, 3, 9));
+    EXPECT_NE(place(image, 30, 3, 9), place(image, 30, 3, 10));
+}
+
+}  // namespace
+}  // namespace millrace::metadata
