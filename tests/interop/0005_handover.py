@@ -69,7 +69,8 @@ def filled(world, kind):
     wish.write_text('{"partitions":[{"topic":"%s","partition":0,"offset":7}],"version":1}' % TOPIC)
     world.java("delete-records", "--bootstrap-server", broker.server, "--offset-json-file", wish)
     checkpoint = broker.data / "log-start-offset-checkpoint"  # what a kill -9 leaves of the deletion
-    wait_for(lambda: f"{TOPIC} 0 7\n" in checkpoint.read_text(), "the start offset to be on disk")
+    wait_for(lambda: checkpoint.exists() and f"{TOPIC} 0 7\n" in checkpoint.read_text(),
+             "the start offset to be on disk")
     return broker, state(world, broker)
 
 

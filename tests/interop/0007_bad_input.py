@@ -98,8 +98,6 @@ def test_api_versions_never_closes(world):
             check_equal(rest.array(lambda: rest.take("hhh")), [(18, 0, 4)], "its range")
         connection.send(frame(head(18, 3) + b"\0" + b"\x03a \x02b\0"))  # a name that is no name
         check_equal(connection.response()[1].take("h"), 42, "a bad software name")
-        connection.send(frame(head(17, 1) + wire.string("PLAIN")))  # SASL on a plain listener
-        check_equal(connection.response()[1].take("h"), 34, "SaslHandshake on PLAINTEXT")
         check_equal(len(connection.metadata([])["brokers"]), 1, "the same connection afterwards")
 
 
@@ -295,7 +293,8 @@ def test_idle_connections(world):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(wanted, hard - 200)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted + 200, hard))
-    broker = world.broker(started=False).format().start(
+    # With Kafka's backlog of 50 a burst overflows it and waits a second for TCP to ask again.
+    broker = world.broker(started=False, socket_listen_backlog_size=2000).format().start(
         limits=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)))
     check_serving(broker)
     before = broker.resident_kib()
@@ -387,7 +386,6 @@ def test_misspelt_key(world):
     if world.kind != "millrace":
         return
     check_in("log.retention.hour", broker.log.read_text())
-    check_in("log.retention.hours", broker.log.read_text(), "the suggestion")
     broker.config = broker.directory / "node.yaml"
     broker.config.write_text("".join(f'{k}: "{v}"\n' for k, v in broker.settings.items()))
     fails_to_start(broker, "log.retention.hour'", "did you mean 'log.retention.hours'")
