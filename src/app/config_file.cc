@@ -146,7 +146,7 @@ ConfigFile read_config_file(const std::string& path) {
 
 std::vector<ConfigNote> check_config_file(const ConfigFile& file, bool strict) {
     std::vector<ConfigNote> notes = file.notes;
-    if (!file.readable()) return notes;
+    if (file.values.empty()) return notes;  // nothing was read, so nothing more can be said
     std::set<std::string> unknown;
     check_unknown_keys(file, strict, unknown, notes);
     for (const std::string& fault : broker::all_config_faults(file.values)) {

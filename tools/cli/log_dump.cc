@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "cli/control_text.h"
+#include "cli/log_dump_json.h"
 #include "cli/log_file.h"
 #include "cli/output.h"
 #include "millrace/base/crc32c.h"
@@ -249,7 +250,7 @@ void dump(const Options& options) {
 
 }  // namespace
 
-void add_log_dump(CLI::App& log, Context&) {
+void add_log_dump(CLI::App& log, Context& context) {
     CLI::App* command = log.add_subcommand("dump", "print log, index and snapshot files");
     auto options = std::make_shared<Options>();
     command->add_option("file", options->files, "files of a partition's directory")->required();
@@ -257,9 +258,19 @@ void add_log_dump(CLI::App& log, Context&) {
     command->add_flag("--deep-iteration", options->deep, "records, not only batches");
     command->add_flag("--skip-record-metadata", options->skip_metadata, "keys and values alone");
     command->add_flag("--verify-index-only", options->verify_only, "check indexes, print nothing");
-    command->callback([options] {
+    add_output_option(*command, context);
+    command->callback([&context, options] {
         options->deep = options->deep || options->print_data;
-        dump(*options);
+        if (!context.json()) return dump(*options);
+        Json items = Json::array();
+        for (const std::string& path : options->files) {
+            Json file = dump_json(path, options->deep, options->print_data);
+            if (file.is_null())
+                std::cerr << "Ignoring unknown file " << path << '\n';
+            else
+                items.push_back(std::move(file));
+        }
+        print_items("LogDump", std::move(items));
     });
 }
 

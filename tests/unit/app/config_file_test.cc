@@ -141,6 +141,16 @@ TEST(ConfigCheck, FaultsAreShownAtTheirKeys) {
               "server would start: 0 errors, 1 warning\n");
 }
 
+TEST(ConfigCheck, ADuplicateDoesNotHideTheRest) {
+    const ConfigFile file =
+        parse_config_text("n.yaml", kNode + std::string("node.id: 2\nnum.partitions: x\n"));
+    EXPECT_EQ(print_notes(file, check_config_file(file, false)),
+              "n.yaml:6:1  error    'node.id' is set twice (first at line 2)\n"
+              "n.yaml:7:1  error    Invalid value x for configuration num.partitions: Not a number "
+              "of type INT\n"
+              "server would not start: 2 errors, 0 warnings\n");
+}
+
 TEST(ConfigCheck, AMissingFileIsOneNote) {
     const ConfigFile file = read_config_file("/nonexistent/x.yaml");
     EXPECT_EQ(print_notes(file, check_config_file(file, false)),

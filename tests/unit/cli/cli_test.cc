@@ -149,6 +149,25 @@ TEST(CliLogDump, PrintsWhatKafkasDumperPrints) {
     }
 }
 
+TEST(CliLogDump, SpeaksJsonToo) {
+    const std::string folder = std::string(MILLRACE_SOURCE_DIR) + "/tests/golden/log_dir/";
+    std::vector<std::string> words{"log", "dump", "--print-data-log", "-o", "json"};
+    for (const char* end : {".log", ".index", ".timeindex"}) {
+        words.push_back(folder + "codecs-0/00000000000000000000" + end);
+    }
+    words.push_back(folder + "open-0/00000000000000000002.snapshot");
+    const Outcome outcome = run_words(words);
+    EXPECT_EQ(outcome.exit_code, kDone) << outcome.err;
+    const auto items = nlohmann::json::parse(outcome.out)["items"];
+    ASSERT_EQ(items.size(), 4U);
+    EXPECT_EQ(items[0]["entries"][0]["baseOffset"], 0);
+    EXPECT_EQ(items[0]["entries"][0]["records"][1]["headerKeys"][0], "h1");
+    EXPECT_EQ(items[0]["entries"][0]["records"][0]["key"], "none-k0");
+    EXPECT_EQ(items[1]["entries"][0]["position"], 439);
+    EXPECT_EQ(items[2]["entries"][0]["offset"], 7);
+    EXPECT_EQ(items[3]["entries"][0]["currentTxnFirstOffset"], 0);
+}
+
 TEST(CliLogVerify, FindsWhatIsDamaged) {
     const std::string folder = std::string(MILLRACE_SOURCE_DIR) + "/tests/golden/log_dir/";
     const Outcome good = run_words({"log", "verify", folder});
