@@ -117,8 +117,10 @@ void PartitionIndexes::apply(const Image& before, const Image& after, const Chan
         }
     }
     for (const auto& [id, indexes] : changes.partitions) {
+        // An id that was removed and given again (no sane log has it) is counted off above.
+        const TopicImage* old = changes.topics_deleted.count(id) ? nullptr : before.topics.find(id);
         for (PartitionIndex index : indexes) {
-            tally.count(id, before.topics.partition(id, index), -1);
+            tally.count(id, old == nullptr ? nullptr : old->partition(index), -1);
             tally.count(id, after.topics.partition(id, index), 1);
         }
     }

@@ -213,6 +213,115 @@ class Model {
     int32_t epoch_ = 1;
 };
 
+/// Records with small random fields: contradictions are statuses, never asserts.
+Record random_record(Rng& rng) {
+    const auto small = [&](int64_t low, int64_t high) {
+        return static_cast<int32_t>(rng.between(low, high));
+    };
+    const auto some_nodes = [&] {
+        std::vector<int32_t> nodes;
+        for (int32_t n = small(0, 3); n > 0; --n)
+            nodes.push_back(small(-1, 4));
+        return nodes;
+    };
+    const Uuid topic{9, rng.below(3)};
+    switch (rng.below(8)) {
+        case 0: {
+            wire::TopicRecord r;
+            r.name = "t." + std::to_string(rng.below(3));
+            r.topic_id = topic;
+            return Record(r);
+        }
+        case 1: {
+            wire::RemoveTopicRecord r;
+            r.topic_id = topic;
+            return Record(r);
+        }
+        case 2:
+        case 3: {
+            wire::PartitionRecord r;
+            r.topic_id = topic;
+            r.partition_id = small(-1, 2);
+            r.replicas = some_nodes();
+            r.isr = some_nodes();
+            r.eligible_leader_replicas = some_nodes();
+            r.leader = small(-2, 4);
+            r.leader_recovery_state = static_cast<int8_t>(small(-1, 3));
+            for (int32_t n = small(0, 3); n > 0; --n)
+                r.directories.push_back({7, rng.below(9)});
+            return Record(r, 2);
+        }
+        case 4: {
+            wire::PartitionChangeRecord r;
+            r.topic_id = topic;
+            r.partition_id = small(-1, 2);
+            if (rng.chance(1, 2)) r.isr = some_nodes();
+            if (rng.chance(1, 3)) r.replicas = some_nodes();
+            if (rng.chance(1, 3)) r.adding_replicas = some_nodes();
+            if (rng.chance(1, 3)) r.directories.emplace();
+            r.leader = small(-3, 4);
+            return Record(r, 2);
+        }
+        case 5: {
+            wire::RegisterBrokerRecord r;
+            r.broker_id = small(-1, 4);
+            r.broker_epoch = small(0, 3);
+            r.fenced = rng.chance(1, 2);
+            r.log_dirs = {{7, rng.below(9)}, {7, rng.below(9)}};
+            return Record(r, 4);
+        }
+        case 6: {
+            wire::BrokerRegistrationChangeRecord r;
+            r.broker_id = small(-1, 4);
+            r.broker_epoch = small(0, 3);
+            r.fenced = static_cast<int8_t>(small(-2, 2));
+            return Record(r, 3);
+        }
+        default: {
+            wire::UnregisterBrokerRecord r;
+            r.broker_id = small(-1, 4);
+            r.broker_epoch = small(0, 3);
+            return Record(r);
+        }
+    }
+}
+
+TEST(ControllerModel, SenselessLogsDoNotCrashIt) {
+    for (uint64_t seed = 1; seed <= 200; ++seed) {
+        Rng rng(seed);
+        ControllerFixture f;
+        f.lead();
+        f.controller.on_resign(f.tick(), f.out);
+        for (int i = 0; i < 100; ++i) {
+            std::vector<Record> batch;
+            for (int64_t n = rng.between(1, 3); n > 0; --n)
+                batch.push_back(random_record(rng));
+            const Offset last = f.log_end + (static_cast<int64_t>(batch.size()) - 1);
+            f.controller.on_committed(f.tick(), f.log_end, last, LeaderEpoch(1), WallMs{1}, batch,
+                                      f.out);
+            if (f.out.fatal.ok()) f.log_end = last + 1;
+            f.out.fatal = Status();
+        }
+        // What stuck is led and asked about.
+        f.lead(2);
+        for (int32_t id = -1; id <= 4; ++id) {
+            f.start(f.heartbeat(id, rng.chance(1, 3), rng.chance(1, 3)));
+            wire::UnregisterBrokerRequest request;
+            request.broker_id = id;
+            f.start(request);
+        }
+        wire::ElectLeadersRequest elect;
+        elect.topic_partitions = std::nullopt;
+        f.start(elect);
+        wire::CreatePartitionsRequest grow;
+        grow.topics.emplace_back().name = "t.0";
+        grow.topics[0].count = 7;
+        grow.topics[0].assignments = std::nullopt;
+        f.start(grow);
+        f.pass(seconds(4000));
+    }
+}
+
 TEST(ControllerModel, LogImageSnapshotAndIndexesAgree) {
     for (uint64_t seed = 1; seed <= 20; ++seed) {
         SCOPED_TRACE(seed);
