@@ -36,7 +36,6 @@ class Producer {
   private:
     struct Batch {
         Attempt* attempt;
-        Owner first_sent;  // the process that got it first
         bool in_flight = false;
     };
     void think();

@@ -58,8 +58,8 @@ void Connection::transmit(std::string bytes, bool to_server) {
             count = 1 + rng.below(rng.chance(1, 2) ? std::min<size_t>(count - 1, 12) : count - 1);
         }
         // Later than the piece before: the order of one connection is kept.
-        last = std::max(last, world_.now()) + world_.random_delay(process_.network.delay_max) +
-               Duration{1};
+        last = std::max(last + Duration{1},
+                        world_.now() + world_.random_delay(process_.network.delay_max));
         world_.at(last, kWorld,
                   [weak = weak_from_this(), to_server, piece = bytes.substr(at, count)] {
                       const std::shared_ptr<Connection> self = weak.lock();

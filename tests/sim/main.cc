@@ -41,6 +41,7 @@ struct Options {
     uint64_t stride = 1;  // every so many steps
     std::string seeds_file;
     bool quiet = false;
+    bool here = false;  // no process of its own, for debuggers
 };
 
 void print(uint64_t seed, const RunReport& report) {
@@ -87,6 +88,7 @@ int run_one(uint64_t seed, const Options& options, const std::string& commit) {
         if (!options.quiet) print(seed, report);
         return report.hash;
     };
+    if (options.here) return work() == 0 ? kExitCrash : 0;
     int code = in_child(hash, work);
     if (code == kExitCrash) {
         std::printf("FAIL seed=%llu commit=%s crash\n", static_cast<unsigned long long>(seed),
@@ -157,7 +159,7 @@ std::vector<uint64_t> seeds_of_file(const std::string& path) {
 
 int usage() {
     std::fprintf(stderr,
-                 "usage: millrace_sim --seed N [--trace] [--check-determinism]\n"
+                 "usage: millrace_sim --seed N [--trace] [--here] [--check-determinism]\n"
                  "       millrace_sim --seeds FROM COUNT [--quiet] [--check-determinism]\n"
                  "       millrace_sim --seeds-file FILE\n"
                  "       millrace_sim --crash-steps [--stride N] | --step N [--trace]\n"
@@ -171,6 +173,8 @@ bool parse(int argc, char** argv, Options& options) {
         const auto number = [&] { return std::strtoull(argv[++i], nullptr, 0); };
         if (word == "--trace") {
             options.trace = true;
+        } else if (word == "--here") {
+            options.here = true;
         } else if (word == "--quiet") {
             options.quiet = true;
         } else if (word == "--check-determinism") {

@@ -52,6 +52,7 @@ Attempt& PartitionModel::make_attempt(size_t records, Rng& rng) {
     const uint64_t id = model_.next_attempt++;
     Attempt& attempt = attempts_[id];
     attempt.id = id;
+    attempt.made_in = model_.incarnation;
     const int64_t now = model_.world().wall().value;
     for (size_t i = 0; i < records; ++i) {
         attempt.timestamps.push_back(now - (rng.chance(1, 4) ? rng.between(0, 20'000) : 0));
@@ -104,7 +105,16 @@ void PartitionModel::on_ack(Attempt& attempt, int64_t base_offset) {
     place(attempt, base_offset);
     const int64_t end = base_offset + static_cast<int64_t>(attempt.count());
     visible_end_ = std::max(visible_end_, end);
-    if (durable_acks_) durable_end_ = std::max(durable_end_, end);
+    // A batch that an earlier process wrote is acked as a duplicate, without another sync (as in
+    // Kafka); a new one is synced with all that is before it.
+    if (durable_acks_ && attempt.made_in == model_.incarnation) {
+        durable_end_ = std::max(durable_end_, end);
+    }
+    if (model_.world().trace) {
+        model_.world().say("model: " + name_ + " batch " + std::to_string(attempt.id) +
+                           " acked at " + std::to_string(base_offset) + ", end " +
+                           std::to_string(end));
+    }
     model_.acked_records += attempt.count();
 }
 
@@ -132,8 +142,11 @@ void PartitionModel::on_offsets(std::optional<int64_t> start, std::optional<int6
                        std::to_string(floor.high_watermark) + ", which was visible");
     }
     if (!same_life) return;
+    if (model_.world().trace && *end > visible_end_) {
+        model_.world().say("model: " + name_ + " is visible up to " + std::to_string(*end));
+    }
+    // Not durable for that: what a killed process wrote is visible after the restart, unsynced.
     visible_end_ = std::max(visible_end_, *end);
-    if (durable_acks_) durable_end_ = std::max(durable_end_, *end);
 }
 
 int64_t PartitionModel::on_fetch(int64_t fetch_offset, int64_t high_watermark, int64_t log_start,

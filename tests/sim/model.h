@@ -25,6 +25,7 @@ namespace millrace::sim {
 /// One batch that a producer made, and sent once or more often. Its records follow from its id.
 struct Attempt {
     uint64_t id = 0;
+    Owner made_in = 0;  // the process that got it first
     std::vector<int64_t> timestamps;  // one per record
     int64_t producer_id = -1;
     int16_t producer_epoch = -1;

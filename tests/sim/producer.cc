@@ -107,7 +107,7 @@ void Producer::send_batches() {
             attempt.base_sequence = next_sequence_[&partition];
             next_sequence_[&partition] += static_cast<int32_t>(records);
         }
-        unresolved_.push_back({&attempt, model_.incarnation});
+        unresolved_.push_back({&attempt});
         send(unresolved_.back());
         if (rng_.chance(1, 2)) break;
     }
@@ -195,7 +195,7 @@ void Producer::on_error(Batch& batch, int16_t code) {
         // A restarted node knows the last batch of each producer only (the snapshot's format), so
         // an older one that is sent again is out of order, in Kafka too.
         const bool forgotten =
-            options_.window > 1 && batch.first_sent != model_.incarnation;
+            options_.window > 1 && batch.attempt->made_in != model_.incarnation;
         world_.check(lossy || forgotten || !topic_->live(), "I14", what + " although nothing was lost");
         return abandon();
     }

@@ -189,6 +189,7 @@ class Run {
             },
             kDrainMax);
         if (!done) world_.fail(kExitLiveness, "I26", "a client waits for ever");
+        world_.run_for(seconds(1));  // requests that want no answer
     }
 
     void restart(bool clean) {
