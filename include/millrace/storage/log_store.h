@@ -47,8 +47,9 @@ class LogLoadJob {
         Offset durable_below{0};
         Offset log_start{0};
         Offset high_watermark{0};
-        /// Line of cleaner-offset-checkpoint: compaction leaves gaps between segments only below
-        /// it. Absent: none for a log without compact, unknown for one with it.
+        /// Below it gaps between segments are no damage: compaction left them. A log with a line in
+        /// cleaner-offset-checkpoint may have them anywhere (a cleaning that was cut short).
+        /// Absent: none for a log without compact, anywhere for one with it.
         std::optional<Offset> cleaned_to;
         WallMs now;
         uint64_t seed = 0;
