@@ -18,7 +18,7 @@ void TaskThreads::run(MoveFunction<void()> task) {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (stopping_) return;
         tasks_.push_back(std::move(task));
-        if (threads_.size() < count_ && threads_.size() < tasks_.size()) {
+        if (threads_.size() < count_ && idle_ < tasks_.size()) {
             threads_.emplace_back([this] { work(); });
         }
     }
@@ -45,7 +45,9 @@ void TaskThreads::work() {
     ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
+        idle_ += 1;
         changed_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+        idle_ -= 1;
         if (stopping_) return;
         MoveFunction<void()> task = std::move(tasks_.front());
         tasks_.pop_front();

@@ -12,7 +12,7 @@
 
 namespace millrace::net {
 
-/// Started with the first task. The destructor drops tasks that nobody started and joins.
+/// Each is started when a task finds nobody idle. The destructor drops tasks that nobody started and joins.
 class TaskThreads {
   public:
     TaskThreads(const char* name, uint32_t count);
@@ -34,6 +34,7 @@ class TaskThreads {
     std::condition_variable changed_;
     std::deque<MoveFunction<void()>> tasks_;
     std::vector<std::thread> threads_;
+    size_t idle_ = 0;
     bool stopping_ = false;
 };
 

@@ -22,7 +22,8 @@ struct RuntimeOptions {
     uint32_t shard_count = 1;
     uint64_t seed = 0;
     uint32_t background_threads = 1;  // recovery, cleaning, deletion
-    uint32_t sync_threads = 2;        // fdatasync, merged per file
+    /// fdatasync, merged per file. They wait for the device, which does many at once.
+    uint32_t sync_threads = 16;
     /// How long a loop polls before it sleeps, after it had work. 0: sleep at once (right where
     /// client and broker share the cores: performance.md 3.5).
     Duration spin{};
