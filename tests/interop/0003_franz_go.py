@@ -7,8 +7,8 @@ import re
 from harness import CACHE, HERE, check, check_in, command, main
 
 # Of kgo's own tests, those that talk to a broker (KGO_SEEDS) and join no group.
-KGO_TESTS = ("Ping", "Issue1034", "Issue325", "ConsumeTopicRetrieval", "ConsumeTopicRetrieval_Many",
-             "ConsumeRegex", "Issue337", "DirectPartitionPurge", "Issue434", "AddRemovePartitions",
+KGO_TESTS = ("Ping", "Issue325", "ConsumeTopicRetrieval", "ConsumeTopicRetrieval_Many",
+             "Issue337", "DirectPartitionPurge", "Issue434", "AddRemovePartitions",
              "PauseIssue489", "PauseIssueOct2023", "Issue648", "Issue810", "Issue865",
              "IssueFetchLargerThanBrokerMaxReadBytes", "Pooling", "HookPollStart", "LookbackMilli",
              "ConsumeMaxDecompressBatchBytes", "Issue769", "Issue831",
