@@ -40,8 +40,9 @@ Resolved resolve(const std::string& name) {
     if (::getaddrinfo(name.c_str(), nullptr, &hints, &found) != 0) return {};
     Resolved result;
     sockaddr_storage address{};
-    std::memcpy(&address, found->ai_addr, found->ai_addrlen);
-    result.family = found->ai_family;
+    const addrinfo* chosen = prefer_ipv4(found);
+    std::memcpy(&address, chosen->ai_addr, chosen->ai_addrlen);
+    result.family = chosen->ai_family;
     result.host = endpoint_of(address).host;
     ::freeaddrinfo(found);
     return result;

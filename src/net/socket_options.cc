@@ -57,6 +57,13 @@ Result<int> bind_address(const addrinfo& address, const ListenerOptions& options
 
 }  // namespace
 
+const addrinfo* prefer_ipv4(const addrinfo* list) {
+    for (const addrinfo* each = list; each != nullptr; each = each->ai_next) {
+        if (each->ai_family == AF_INET) return each;
+    }
+    return list;
+}
+
 Endpoint endpoint_of(const sockaddr_storage& address) {
     char text[INET6_ADDRSTRLEN] = {};
     if (address.ss_family == AF_INET) {
@@ -98,7 +105,7 @@ Result<int> bind_listener(const ListenerOptions& options) {
         return {Errc::InvalidInput, "listener " + options.name + ": host " + options.host + ": " +
                                         ::gai_strerror(error)};
     }
-    Result<int> bound = bind_address(*found, options);
+    Result<int> bound = bind_address(*prefer_ipv4(found), options);
     if (!bound.ok() && options.host.empty() && bound.status().errc() != Errc::Busy) {
         ListenerOptions only_v4 = options;
         only_v4.host = "0.0.0.0";

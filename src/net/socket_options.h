@@ -1,6 +1,7 @@
 // src/net/socket_options.h: the options that listeners and connections set on their sockets.
 #pragma once
 
+#include <netdb.h>
 #include <sys/socket.h>
 
 #include <cstdint>
@@ -18,6 +19,10 @@ struct Endpoint {
 };
 Endpoint endpoint_of(const sockaddr_storage& address);
 Endpoint local_endpoint(int fd);
+
+/// The entry to use of what a name resolves to: like Java, the first IPv4 address, else the first
+/// ("localhost" is both, and clients that use 127.0.0.1 must find it).
+const addrinfo* prefer_ipv4(const addrinfo* list);
 
 /// A bound, non-blocking, close-on-exec socket with the options that accepted sockets inherit
 /// (no delay, keep-alive, buffers). Not listening yet.

@@ -114,13 +114,18 @@ void answer_with_body(api::ServeCall&& call) {
 }
 void park_call(api::ServeCall&& call) { parked.push_back(std::move(call)); }
 
+ListenerOptions local_listener() {
+    ListenerOptions listener;
+    listener.host = "127.0.0.1";
+    return listener;
+}
+
 class ServerTest : public ::testing::Test {
   protected:
     void start(ServerOptions options = {}, api::SessionHost::Options sessions = {},
-               ListenerOptions listener = {}) {
+               ListenerOptions listener = local_listener()) {
         host = std::make_unique<api::SessionHost>(nullptr, sessions);
         server = std::make_unique<Server>(runtime, ShardId{0}, *host, options);
-        listener.host = "127.0.0.1";
         listener.port = 0;
         const auto bound = server->listen(listener);
         ASSERT_TRUE(bound.ok()) << bound.status().to_string();
@@ -168,6 +173,21 @@ TEST_F(ServerTest, AnswersPipelinedRequestsInOrder) {
     client.send(many);
     for (int32_t i = 0; i < 500; ++i) ASSERT_EQ(correlation_of(receive_frame(client)), i);
     EXPECT_GE(counters().received_bytes, many.size());
+}
+
+TEST_F(ServerTest, IPv4ClientsReachWildcardAndNamedListeners) {
+    ListenerOptions listener;
+    listener.host = "";
+    start({}, {}, listener);
+    listener.host = "localhost";
+    listener.port = 0;
+    const auto named = on_shard([&] { return server->listen(listener); });
+    ASSERT_TRUE(named.ok()) << named.status().to_string();
+    for (const uint16_t each : {port, *named}) {
+        const Client client(each);
+        client.send(request(kApiVersions, 3));
+        EXPECT_EQ(correlation_of(receive_frame(client)), 3);
+    }
 }
 
 TEST_F(ServerTest, HalfAFrameAndSilenceIsClosedByTheIdleLimit) {
@@ -372,9 +392,7 @@ TEST_F(ServerTest, DrainAnswersWhatIsInFlightFirst) {
 }
 
 TEST_F(ServerTest, AThousandIdleConnectionsCostLittle) {
-    ListenerOptions listener;
-    listener.backlog = 1024;  // a full backlog makes connects wait a second
-    start({}, {}, listener);
+    start();
     std::vector<std::unique_ptr<Client>> clients;
     for (int i = 0; i < 1000; ++i) clients.push_back(std::make_unique<Client>(port));
     wait_until([](const ServerCounters& c) { return c.open == 1000; });
