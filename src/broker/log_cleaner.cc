@@ -44,7 +44,8 @@ Duration cleaner_pause(uint64_t bytes, double bytes_per_second, Duration took) {
     if (!(bytes_per_second > 0)) return {};
     const double allowed_seconds = static_cast<double>(bytes) / bytes_per_second;
     // An hour per step is for ever already; it also keeps the number within an integer.
-    const auto allowed = milliseconds(static_cast<int64_t>(std::min(allowed_seconds, 3600.0) * 1e3));
+    const auto allowed =
+        milliseconds(static_cast<int64_t>(std::min(allowed_seconds, 3600.0) * 1e3));
     return std::max(allowed - took, Duration{});
 }
 

@@ -15,7 +15,8 @@ CleanerSegment describe(Segment& segment) {
     CleanerSegment facts;
     facts.base = segment.base();
     facts.size_bytes = segment.size_bytes();
-    facts.offset_index_bytes = uint64_t{segment.offsets().file().count()} * OffsetIndex::kEntryBytes;
+    facts.offset_index_bytes =
+        uint64_t{segment.offsets().file().count()} * OffsetIndex::kEntryBytes;
     facts.time_index_bytes = uint64_t{segment.times().file().count()} * TimeIndex::kEntryBytes;
     return facts;
 }

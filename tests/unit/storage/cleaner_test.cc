@@ -294,7 +294,9 @@ TEST(Cleaner, ProducersAndTheirSequencesSurvive) {
     ASSERT_TRUE(w.seal().ok());
     ASSERT_TRUE(w.clean(std::nullopt).ok());
     EXPECT_EQ(records_of(w.read_all()).size(), 1U);
-    const auto sequence = [&](int64_t id) { return w.log->producer(ProducerId(id))->last_sequence; };
+    const auto sequence = [&](int64_t id) {
+        return w.log->producer(ProducerId(id))->last_sequence;
+    };
     EXPECT_EQ(sequence(900), 29);
     // From the log alone: no snapshots, no clean stop.
     for (const std::string& name : w.names()) {
