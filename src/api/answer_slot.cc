@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/dispatch.h"
+#include "millrace/api/dispatch.h"
 #include "api/session_link.h"
 #include "millrace/api/request_context.h"
 #include "millrace/api/session.h"

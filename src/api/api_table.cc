@@ -3,7 +3,7 @@
 // What is not here is not advertised and closes the connection. Versions come from the schemas.
 #include <iterator>
 
-#include "api/dispatch.h"
+#include "millrace/api/dispatch.h"
 
 namespace millrace::api {
 

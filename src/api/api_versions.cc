@@ -14,6 +14,7 @@
 
 #include "api/serve.h"
 #include "millrace/base/error_code.h"
+#include "millrace/broker/quorum_driver.h"
 #include "millrace/broker/shard.h"
 #include "millrace/wire/gen/api_versions_request.h"
 
@@ -70,6 +71,10 @@ void handle_api_versions(RequestContext&& context, wire::ApiVersionsRequest requ
         const metadata::Image& image = context.shard().image();
         finalized.epoch = image.provenance.offset.value;
         for (const auto& [name, level] : image.features.levels) finalized.levels[name] = level;
+        // kraft.version lives in the quorum's control records, not in the image.
+        if (const broker::QuorumDriver* quorum = context.shard().quorum) {
+            finalized.levels[metadata::kKraftVersionFeature] = quorum->status().kraft_version;
+        }
     }
     reply.send(
         make_api_versions(api_table(), context.connection->kind, context.version, finalized));

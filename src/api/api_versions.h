@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "api/dispatch.h"
+#include "millrace/api/dispatch.h"
 #include "millrace/wire/gen/api_versions_response.h"
 
 namespace millrace::api {

@@ -1,5 +1,5 @@
 // src/api/dispatch.cc: from the bytes of a request to its row in the table of APIs.
-#include "api/dispatch.h"
+#include "millrace/api/dispatch.h"
 
 #include <array>
 #include <limits>

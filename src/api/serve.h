@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-#include "api/dispatch.h"
+#include "millrace/api/dispatch.h"
 #include "millrace/base/reply.h"
 #include "millrace/wire/headers.h"
 #include "millrace/wire/reader.h"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/dispatch.h"
+#include "millrace/api/dispatch.h"
 #include "api/session_link.h"
 #include "api/text_for_logs.h"
 #include "millrace/base/assert.h"

@@ -143,6 +143,12 @@ class Run {
         const auto ensemble =
             storage::MetaPropertiesEnsemble::load(runtime_.files(), config_.log_dirs);
         if (!ensemble.log_dirs.empty() || !ensemble.error_log_dirs.empty()) return kExitOk;
+        // A directory with data but without meta.properties lost it: formatting would orphan the
+        // data, so the start refuses it below.
+        for (const std::string& path : config_.log_dirs) {
+            const auto entries = runtime_.files().list(path);
+            if (entries.ok() && !entries->empty()) return kExitOk;
+        }
         Rng rng(runtime_.env(ShardId(0)).seed);
         broker::StorageFormatOptions format;
         format.node_id = config_.node_id;

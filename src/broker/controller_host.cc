@@ -27,7 +27,20 @@ ControllerHost::ControllerHost(const env::Env& env, QuorumDriver& quorum,
 
 ControllerHost::~ControllerHost() {
     env_.timers.cancel(timer_);
-    for (auto& [id, reply] : waiting_) reply.abandon();
+    MILLRACE_ASSERT(waiting_.empty(), "answer_waiting comes before the end");
+}
+
+void ControllerHost::answer_waiting() {
+    stopped_ = true;
+    machine_.on_resign(tick(), output_);
+    for (metadata::ControllerReply& answer : output_.replies) {
+        const auto found = waiting_.find(answer.id);
+        if (found == waiting_.end()) continue;
+        Reply<metadata::ControllerResponse> reply = std::move(found->second);
+        waiting_.erase(found);
+        reply.send(std::move(answer.response));
+    }
+    output_ = {};
 }
 
 metadata::Tick ControllerHost::tick() const {

@@ -29,6 +29,8 @@ class ControllerHost final : public ControllerLink, public QuorumListener {
 
     void run(metadata::ControllerRequest request, metadata::Requester who,
              Reply<metadata::ControllerResponse> reply) override;
+    /// The node goes away: whoever waits for the controller is answered NOT_CONTROLLER.
+    void answer_waiting();
     const metadata::Controller& machine() const { return machine_; }
 
     void on_load_snapshot(MetadataSnapshotSource& source) override;

@@ -76,6 +76,8 @@ struct Node::Impl {
     LifecycleOutput lifecycle_output;
     env::TimerId lifecycle_timer = 0;
     Uuid incarnation;
+    Uuid controller_incarnation;
+    bool controller_registration_sent = false;  // and not answered with an error
     Offset published_offset = kNoOffset;
     bool load_started = false;
     bool dead = false;
@@ -92,10 +94,13 @@ struct Node::Impl {
           lifecycle({milliseconds(c.broker_heartbeat_interval_ms), seconds(300)}) {
         Rng rng(env.seed);
         incarnation = Uuid::from_random_bits(rng.next(), rng.next());
+        controller_incarnation = Uuid::from_random_bits(rng.next(), rng.next());
     }
     ~Impl() {
         *alive = false;
         env.timers.cancel(lifecycle_timer);
+        // While the shard is there: its own requests wait among them.
+        if (controller) controller->answer_waiting();
     }
 
     void fail(const std::string& cause) {
@@ -113,6 +118,7 @@ struct Node::Impl {
     void carry_out_lifecycle();
     void send_registration();
     void send_heartbeat();
+    void register_controller();
     void close_all();
 };
 
@@ -199,6 +205,7 @@ void Node::Impl::on_publish(const metadata::ImageLoader::Published& published) {
     const bool first = published_offset == kNoOffset;
     published_offset = published.image->provenance.offset;
     shard->publish(published, incarnation);
+    register_controller();
     if (first) {
         lifecycle.on_start(env.clock.now(), lifecycle_output);
         // Nothing may be loaded with settings that are not known yet; now they are.
@@ -290,6 +297,46 @@ void Node::Impl::send_registration() {
                                                          answer.broker_epoch, lifecycle_output);
                         carry_out_lifecycle();
                     }));
+}
+
+/// Every controller makes itself known once metadata.version has a record for it (kraft.md 2.3).
+void Node::Impl::register_controller() {
+    constexpr int16_t kFirstVersionWithControllers = 15;
+    const metadata::Image& image = shard->image();
+    if (!config.controller_role || controller_registration_sent ||
+        image.features.metadata_version() < kFirstVersionWithControllers) {
+        return;
+    }
+    const metadata::ControllerImage* known = image.cluster.controller(config.node_id);
+    if (known != nullptr && known->incarnation == controller_incarnation) return;
+    controller_registration_sent = true;
+    wire::ControllerRegistrationRequest request;
+    request.controller_id = config.node_id.value;
+    request.incarnation_id = controller_incarnation;
+    for (const Listener& listener : config.advertised_controller_listeners) {
+        auto& entry = request.listeners.emplace_back();
+        entry.name = listener.name;
+        entry.host = listener.host;
+        entry.port = static_cast<uint16_t>(listener.port);
+        entry.security_protocol = static_cast<int16_t>(listener.protocol);
+    }
+    for (const auto& [name, range] : metadata::supported_features()) {
+        auto& feature = request.features.emplace_back();
+        feature.name = name;
+        feature.min_supported_version = range.min;
+        feature.max_supported_version = range.max;
+    }
+    env.timers.post([this, guard = alive, request = std::move(request)]() mutable {
+        if (!*guard) return;
+        controller->run(std::move(request), {},
+                        Reply<metadata::ControllerResponse>([this, guard](auto response) {
+                            if (!*guard) return;
+                            const auto& answer =
+                                std::get<wire::ControllerRegistrationResponse>(response);
+                            // Tried again with the next image.
+                            if (answer.error_code != 0) controller_registration_sent = false;
+                        }));
+    });
 }
 
 void Node::Impl::send_heartbeat() {

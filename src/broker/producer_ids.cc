@@ -11,6 +11,10 @@ constexpr size_t kWaitingMax = 10'000;
 constexpr int64_t kPrefetchLeft = 100;  // Kafka asks when 90 % of a block of 1,000 are used
 }  // namespace
 
+ProducerIds::~ProducerIds() {
+    for (auto& reply : waiting_) reply.send({ErrorCode::CoordinatorNotAvailable, -1});
+}
+
 void ProducerIds::request() {
     if (requested_ || next_block_ != next_block_end_) return;
     requested_ = true;

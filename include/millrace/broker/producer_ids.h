@@ -23,7 +23,7 @@ class ProducerIds {
     /// Asks the controller for a block; on_block is called with the result.
     explicit ProducerIds(MoveFunction<void()> request_block)
         : request_block_(std::move(request_block)) {}
-    ~ProducerIds() { for (auto& reply : waiting_) reply.abandon(); }
+    ~ProducerIds();
 
     void next(Reply<ProducerIdAnswer> reply);
     void on_block(ErrorCode error, int64_t first, int32_t count);

@@ -12,7 +12,7 @@
 #include <string>
 #include <thread>
 
-#include "api/dispatch.h"
+#include "millrace/api/dispatch.h"
 #include "millrace/base/endian.h"
 #include "millrace/env/disk.h"
 #include "millrace/env/peers.h"
@@ -257,6 +257,23 @@ TEST_F(ServerTest, PerAddressOverrideWins) {
     wait_until([](const ServerCounters& c) { return c.open == 1; });
     const Client second(port);
     EXPECT_TRUE(second.at_end());
+}
+
+TEST_F(ServerTest, ARaisedLimitLetsTheWaitingIn) {
+    ServerOptions options;
+    options.max_connections = 1;
+    start(options);
+    uint32_t limit = 1;  // touched on the shard
+    on_shard([&] {
+        server->before_accept([&] { server->set_limits(limit, 1000, {}); });
+        return true;
+    });
+    const Client first(port);
+    wait_until([](const ServerCounters& c) { return c.open == 1; });
+    const Client second(port);
+    second.send(request(kApiVersions, 2));
+    on_shard([&] { return limit = 2; });
+    EXPECT_EQ(correlation_of(receive_frame(second)), 2);
 }
 
 TEST_F(ServerTest, MaxConnectionsLetsOthersWaitInTheBacklog) {

@@ -1,4 +1,4 @@
-// src/api/dispatch.h: from the bytes of a request to its row in the table of APIs.
+// include/millrace/api/dispatch.h: from the bytes of a request to its row in the table of APIs.
 #pragma once
 
 #include <cstddef>
