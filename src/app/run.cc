@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <random>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "millrace/api/session.h"
 #include "millrace/base/log.h"
 #include "millrace/broker/node.h"
+#include "millrace/broker/shard.h"
 #include "millrace/broker/storage_format.h"
 #include "millrace/env/clock.h"
 #include "millrace/env/disk.h"
@@ -215,6 +217,19 @@ class Run {
             return;
         }
         sessions_.attach(&node_->shard());
+        server_.before_accept([this] { follow_dynamic_limits(); });
+    }
+
+    /// max.connections and its like may change while the node runs.
+    void follow_dynamic_limits() {
+        const broker::DynamicSettings& settings = node_->shard().dynamic_settings();
+        std::map<std::string, uint32_t> overrides;
+        for (const auto& [host, count] : settings.max_connections_per_ip_overrides) {
+            overrides[host] = static_cast<uint32_t>(count);
+        }
+        server_.set_limits(static_cast<uint32_t>(settings.max_connections),
+                           static_cast<uint32_t>(settings.max_connections_per_ip),
+                           std::move(overrides));
     }
 
     void on_ready() {

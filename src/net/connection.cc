@@ -26,14 +26,13 @@ constexpr int kReadsPerTurnMax = 8;             // then other connections get th
 
 }  // namespace
 
-Connection::Connection(EventLoop& loop, ConnectionOwner& owner, api::SessionHost& host, int fd,
-                       api::ConnectionFacts facts, size_t sendfile_bytes_min)
-    : loop_(loop),
-      owner_(owner),
-      host_(host),
+Connection::Connection(const ConnectionParts& parts, int fd, api::ConnectionFacts facts)
+    : loop_(parts.loop),
+      owner_(parts.owner),
+      host_(parts.host),
       fd_(fd),
-      sendfile_bytes_min_(sendfile_bytes_min),
-      session_(host, std::move(facts), [this] { schedule(); }) {
+      sendfile_bytes_min_(parts.sendfile_bytes_min),
+      session_(host_, std::move(facts), [this] { schedule(); }) {
     loop_.watch_socket(fd_, this);
 }
 

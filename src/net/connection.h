@@ -27,12 +27,19 @@ class ConnectionOwner {
     ~ConnectionOwner() = default;
 };
 
+/// What all connections of a server have in common.
+struct ConnectionParts {
+    EventLoop& loop;
+    ConnectionOwner& owner;
+    api::SessionHost& host;
+    size_t sendfile_bytes_min;
+};
+
 /// Owned by Server. Reads only while the session has room, sends answers at once, and asks for
 /// write readiness only after the kernel refused bytes.
 class Connection final : public SocketHandler {
   public:
-    Connection(EventLoop& loop, ConnectionOwner& owner, api::SessionHost& host, int fd,
-               api::ConnectionFacts facts, size_t sendfile_bytes_min);
+    Connection(const ConnectionParts& parts, int fd, api::ConnectionFacts facts);
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;

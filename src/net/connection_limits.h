@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "millrace/base/time.h"
 
@@ -14,6 +15,10 @@ class PerAddressLimit {
   public:
     PerAddressLimit(uint32_t limit, std::map<std::string, uint32_t> overrides)
         : limit_(limit), overrides_(std::move(overrides)) {}
+    void set_limits(uint32_t limit, std::map<std::string, uint32_t> overrides) {
+        limit_ = limit;
+        overrides_ = std::move(overrides);
+    }
     /// Counts the connection unless its address has as many as it may.
     bool add(const std::string& host) {
         const auto special = overrides_.find(host);

@@ -35,7 +35,6 @@ class PeerLink final : public SocketHandler, public std::enable_shared_from_this
 
     void start();
     void connect_to(const std::string& host, int family);
-    void on_connected();
     bool send_some();
     bool receive_some();
     bool take_answers();

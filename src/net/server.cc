@@ -25,6 +25,7 @@ namespace {
 const LogChannel kLog{"net"};
 constexpr int kAcceptsPerTurnMax = 64;
 constexpr Duration kAcceptPause = milliseconds(100);  // when descriptors or memory ran out
+constexpr Duration kFullRecheck = seconds(1);          // limits may change meanwhile
 constexpr Duration kDrainPoll = milliseconds(5);
 // The sweep wakes at the earliest possible expiry, and at most this often.
 constexpr Duration kIdleSweepMin = milliseconds(50);
@@ -50,9 +51,8 @@ struct Server::Impl final : public ConnectionOwner, public std::enable_shared_fr
     };
     /// A connection and the listener that counts it.
     struct Entry {
-        Entry(EventLoop& loop, ConnectionOwner& owner, api::SessionHost& host, int fd,
-              api::ConnectionFacts facts, size_t sendfile_min, Listener& from)
-            : connection(loop, owner, host, fd, std::move(facts), sendfile_min), listener(from) {}
+        Entry(const ConnectionParts& parts, int fd, api::ConnectionFacts facts, Listener& from)
+            : connection(parts, fd, std::move(facts)), listener(from) {}
         Connection connection;
         Listener& listener;
     };
@@ -101,12 +101,17 @@ struct Server::Impl final : public ConnectionOwner, public std::enable_shared_fr
     env::TimerId drain_timer = env::kNoTimer;
     Instant drain_deadline = Instant::never();
     MoveFunction<void()> drained;
+    MoveFunction<void()> before_accept;
     bool accepting = false;
     bool stopped = false;
 };
 
 void Server::Impl::wait_for_accept(Listener& listener) {
-    if (!accepting || listener.accepting || listener.paused || full(listener)) return;
+    if (!accepting || listener.accepting || listener.paused) return;
+    if (full(listener)) {
+        if (before_accept) pause(listener, kFullRecheck);
+        return;
+    }
     listener.accepting = true;
     listener.socket.async_wait(
         Descriptor::wait_read,
@@ -120,6 +125,7 @@ void Server::Impl::wait_for_accept(Listener& listener) {
 }
 
 void Server::Impl::accept_some(Listener& listener) {
+    if (before_accept) before_accept();
     for (int i = 0; i < kAcceptsPerTurnMax && accepting && !listener.paused; ++i) {
         if (full(listener)) return;  // on_closed goes on; peers wait in the backlog meanwhile
         sockaddr_storage address{};
@@ -160,8 +166,8 @@ void Server::Impl::accepted(Listener& listener, int fd, const Endpoint& peer) {
     facts.local_port = local.port;
     facts.peer_host = peer.host;
     facts.peer_port = peer.port;
-    auto entry = std::make_unique<Entry>(loop, *this, host, fd, std::move(facts),
-                                         options.sendfile_bytes_min, listener);
+    const ConnectionParts parts{loop, *this, host, options.sendfile_bytes_min};
+    auto entry = std::make_unique<Entry>(parts, fd, std::move(facts), listener);
     Connection& connection = entry->connection;
     entries.emplace(&connection, std::move(entry));
     listener.open += 1;
@@ -179,6 +185,7 @@ void Server::Impl::pause(Listener& listener, Duration time) {
         const std::shared_ptr<Impl> self = weak.lock();
         if (!self || self->stopped) return;
         listener.paused = false;
+        if (self->before_accept) self->before_accept();
         self->wait_for_accept(listener);
     });
 }
@@ -317,6 +324,14 @@ void Server::drain(Instant deadline, MoveFunction<void()> done) {
     impl_->drained = std::move(done);
     impl_->poll_drain();
 }
+
+void Server::set_limits(uint32_t max_connections, uint32_t max_connections_per_ip,
+                        std::map<std::string, uint32_t> per_ip_overrides) {
+    impl_->options.max_connections = max_connections;
+    impl_->per_address.set_limits(max_connections_per_ip, std::move(per_ip_overrides));
+}
+
+void Server::before_accept(MoveFunction<void()> hook) { impl_->before_accept = std::move(hook); }
 
 const ServerCounters& Server::counters() const { return impl_->counters; }
 

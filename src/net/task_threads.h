@@ -12,7 +12,8 @@
 
 namespace millrace::net {
 
-/// Each is started when a task finds nobody idle. The destructor drops tasks that nobody started and joins.
+/// Each is started when a task finds nobody idle. The destructor drops tasks that nobody started
+/// and joins.
 class TaskThreads {
   public:
     TaskThreads(const char* name, uint32_t count);

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "api/dispatch.h"
+#include "millrace/api/dispatch.h"
 #include "millrace/api/session.h"
 #include "millrace/base/assert.h"
 #include "millrace/base/endian.h"

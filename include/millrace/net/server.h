@@ -1,6 +1,6 @@
 // include/millrace/net/server.h: listeners of one shard, and the connections they accepted.
 //
-// Reads sockets into api::Session and writes what it answers; understands no protocol. Limits and
+// Reads sockets into api::Session (slabs and frames are the session's memory) and writes what it answers; understands no protocol. Limits and
 // their order are Kafka's (dataplane.md A.5; SocketServer.ConnectionQuotas).
 #pragma once
 
@@ -69,6 +69,12 @@ class Server {
     /// Accepts nothing more; calls `done` when every request in flight is answered and sent, or at
     /// `deadline`, and closes the connections.
     void drain(Instant deadline, MoveFunction<void()> done);
+    /// Limits that changed while running; connections that are open stay.
+    void set_limits(uint32_t max_connections, uint32_t max_connections_per_ip,
+                    std::map<std::string, uint32_t> per_ip_overrides);
+    /// Called before connections are accepted, and every second while a limit holds them back:
+    /// the place to call set_limits with what the configuration says now.
+    void before_accept(MoveFunction<void()> hook);
     const ServerCounters& counters() const;
 
   private:

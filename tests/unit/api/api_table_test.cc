@@ -4,7 +4,7 @@
 #include <map>
 
 #include "api/api_versions.h"
-#include "api/dispatch.h"
+#include "millrace/api/dispatch.h"
 
 namespace millrace::api {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "api/dispatch.h"
+#include "millrace/api/dispatch.h"
 #include "millrace/base/endian.h"
 #include "millrace/base/error_code.h"
 #include "millrace/base/log.h"
