@@ -3,6 +3,7 @@
 // Served: v0-5.
 // Behavior: without a transactional id a fresh producer id, epoch 0, whatever the request names.
 // Not done: transactional ids; answered COORDINATOR_NOT_AVAILABLE, which clients retry.
+#include <memory>
 #include <utility>
 
 #include "api/lookup.h"
@@ -11,6 +12,16 @@
 #include "millrace/wire/gen/init_producer_id_response.h"
 
 namespace millrace::api {
+
+namespace {
+
+/// Waits for a block of producer ids; only a node that goes away drops it.
+struct InitOperation {
+    Reply<wire::InitProducerIdResponse> reply;
+    ~InitOperation() { reply.abandon(); }
+};
+
+}  // namespace
 
 void handle_init_producer_id(RequestContext&& context, wire::InitProducerIdRequest request,
                              Reply<wire::InitProducerIdResponse> reply) {
@@ -22,13 +33,15 @@ void handle_init_producer_id(RequestContext&& context, wire::InitProducerIdReque
                                        : ErrorCode::CoordinatorNotAvailable);
         return reply.send(std::move(response));
     }
+    auto operation = std::make_shared<InitOperation>();
+    operation->reply = std::move(reply);
     context.shard().producer_ids().next(Reply<broker::ProducerIdAnswer>(
-        [reply = std::move(reply)](broker::ProducerIdAnswer answer) mutable {
+        [operation](broker::ProducerIdAnswer answer) {
             wire::InitProducerIdResponse done;
             done.error_code = code(answer.error);
             done.producer_id = answer.producer_id;
             done.producer_epoch = answer.error == ErrorCode::None ? int16_t{0} : int16_t{-1};
-            reply.send(std::move(done));
+            operation->reply.send(std::move(done));
         }));
 }
 
