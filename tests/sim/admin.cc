@@ -192,7 +192,8 @@ void Admin::delete_records(TopicModel& topic, size_t partition, int64_t offset) 
     const auto& result = answer->topics.at(0).partitions.at(0);
     if (result.error_code != 0) {
         world_.check(result.error_code != static_cast<int16_t>(ErrorCode::OffsetOutOfRange) ||
-                         floor.incarnation != model_.incarnation || offset > floor.high_watermark,
+                         floor.incarnation != model_.incarnation || model.retention ||
+                         offset > floor.high_watermark,
                      "I5", model.name() + ": DeleteRecords below the watermark is out of range");
         return;
     }
