@@ -23,6 +23,18 @@ metadata::Requester requester(const RequestContext& context) {
 
 void handle_create_topics(RequestContext&& context, wire::CreateTopicsRequest request,
                           Reply<wire::CreateTopicsResponse> reply) {
+    // The deadline counts from the arrival: without time nothing is created.
+    if (request.timeout_ms <= 0) {
+        wire::CreateTopicsResponse response;
+        for (auto& topic : request.topics) {
+            auto& answer = response.topics.emplace_back();
+            answer.name = std::move(topic.name);
+            answer.error_code = static_cast<int16_t>(ErrorCode::RequestTimedOut);
+            answer.error_message.reset();
+            answer.configs.emplace();
+        }
+        return reply.send(std::move(response));
+    }
     call_controller(context.shard(), std::move(request), requester(context), std::move(reply));
 }
 
