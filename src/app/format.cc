@@ -120,6 +120,8 @@ std::optional<broker::BrokerConfig> load_config(const std::string& path) {
     const ConfigFile file = read_config_file(path);
     if (!file.readable()) {
         std::fputs(print_notes(file, file.notes).c_str(), stderr);
+        fail(2, path + " cannot be used as a config",
+             "correct it; `millrace config check " + path + "` looks again");
         return std::nullopt;
     }
     auto config = broker::make_broker_config(file.values);
