@@ -308,8 +308,10 @@ void Session::close(std::string_view reason) {
     frame_ = Buffer();
     frame_filled_ = 0;
     backlog_ = Buffer();
-    log_warn(kLog, "closing {} ({} listener, client id \"{}\"): {}", facts_->peer(),
-             facts_->listener, text_for_logs(facts_->client_id), reason);
+    if (host_.may_log_close(now_)) {
+        log_warn(kLog, "closing {} ({} listener, client id \"{}\"): {}", facts_->peer(),
+                 facts_->listener, text_for_logs(facts_->client_id), reason);
+    }
     wake_owner();
 }
 

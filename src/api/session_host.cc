@@ -4,8 +4,14 @@
 
 #include "millrace/api/session.h"
 #include "millrace/base/assert.h"
+#include "millrace/base/log.h"
 
 namespace millrace::api {
+namespace {
+
+const LogChannel kLog{"api"};
+
+}  // namespace
 
 SessionHost::SessionHost(broker::Shard* shard, Options options)
     : shard_(shard), options_(std::move(options)), pool_(kPoolFreeBytesMax) {
@@ -56,6 +62,23 @@ void SessionHost::wake_waiting() {
         session->waiting_for_budget_ = false;
         session->wake_owner();
     }
+}
+
+bool SessionHost::may_log_close(Instant now) {
+    if (now - log_second_ >= seconds(1)) {
+        if (unlogged_closes_ > 0) {
+            log_warn(kLog, "closed {} more connections for what they sent", unlogged_closes_);
+        }
+        log_second_ = now;
+        close_lines_ = 0;
+        unlogged_closes_ = 0;
+    }
+    if (close_lines_ < kCloseLinesPerSecondMax) {
+        close_lines_ += 1;
+        return true;
+    }
+    unlogged_closes_ += 1;
+    return false;
 }
 
 }  // namespace millrace::api

@@ -34,6 +34,8 @@ inline constexpr size_t kSlabFrameBytes = 32U << 10;
 inline constexpr size_t kSlabRoomMin = 16U << 10;
 /// Bytes of a next frame read behind a large one.
 inline constexpr size_t kFrameHeadBytes = 4U << 10;
+/// Lines about closed connections in one second; a port scan must not fill the disk.
+inline constexpr uint32_t kCloseLinesPerSecondMax = 100;
 /// Unused memory that one shard keeps for the next frames.
 inline constexpr size_t kPoolFreeBytesMax = 32U << 20;
 
@@ -81,6 +83,7 @@ class SessionHost {
     void wait_for_budget(Session& session);
     void stop_waiting(Session& session);
     void wake_waiting();
+    bool may_log_close(Instant now);
 
     broker::Shard* shard_;
     Options options_;
@@ -90,6 +93,9 @@ class SessionHost {
     int64_t queued_bytes_ = 0;      // of requests without an answer
     int64_t large_bytes_ = 0;       // declared by frames > kLargeFrameBytes
     std::deque<Session*> waiting_;  // sessions that found a budget used up, oldest first
+    Instant log_second_{};          // when close_lines_ was last set to 0
+    uint32_t close_lines_ = 0;
+    uint64_t unlogged_closes_ = 0;
 };
 
 /// Where the next bytes of the peer go: first `parts[0]`, then `parts[1]` (either may be empty).

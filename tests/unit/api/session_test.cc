@@ -248,6 +248,21 @@ TEST_F(SessionTest, ClosesWithOneLineAndNoAnswer) {
     }
 }
 
+TEST_F(SessionTest, APortScanDoesNotFillTheLog) {
+    open();
+    const auto close_one = [this] {
+        session = std::make_unique<Session>(*host, ConnectionFacts{}, [] {});
+        give(frame(""));
+        EXPECT_TRUE(session->closing());
+    };
+    for (int i = 0; i < 500; ++i) close_one();
+    EXPECT_EQ(logged.size(), kCloseLinesPerSecondMax);
+    now = now + seconds(2);
+    close_one();
+    ASSERT_EQ(logged.size(), kCloseLinesPerSecondMax + 2);
+    EXPECT_NE(logged[kCloseLinesPerSecondMax].find("400 more"), std::string::npos);
+}
+
 TEST_F(SessionTest, TrailingBytesOfABodyAndUnknownTagsAreIgnored) {
     open();
     std::string request = api_versions(9);
