@@ -87,10 +87,12 @@ void PartitionModel::place(Attempt& attempt, int64_t base_offset) {
         }
         log_[offset] = here;
     }
+    // A log after a crash is a prefix: what lies before a survivor survived. A batch that was not
+    // seen before the crash may be a new one, behind a shorter log.
+    const bool survivor = attempt.base_offset.has_value();
     attempt.base_offset = base_offset;
     const int64_t end = base_offset + static_cast<int64_t>(attempt.count());
-    // A log after a crash is a prefix: what lies before a survivor survived.
-    if (unsure_from_ && end > *unsure_from_) unsure_from_ = end;
+    if (survivor && unsure_from_ && end > *unsure_from_) unsure_from_ = end;
 }
 
 void PartitionModel::lose_from(int64_t offset) {

@@ -35,7 +35,7 @@ metadata::ConfigMap node_config(Rng& rng) {
         {"max.incremental.fetch.session.cache.slots", std::to_string(rng.below(4))},
     };
     const auto set = [&](const char* key, int64_t value) { config[key] = std::to_string(value); };
-    if (rng.chance(1, 2)) set("internal.metadata.log.segment.bytes", rng.between(1000, 20'000));
+    if (rng.chance(1, 2)) set("internal.metadata.log.segment.bytes", rng.between(8000, 40'000));
     if (rng.chance(1, 2)) {
         set("metadata.log.max.record.bytes.between.snapshots", rng.between(200, 5000));
     }
