@@ -50,8 +50,13 @@ Result<FlushWork> Log::State::plan_flush(bool closing) {
             if (segment.txns().exists()) work.paths.push_back(segment.txns().handle().path());
         }
         if (!sealed && !closing) continue;
-        work.paths.push_back(segment.offsets().file().handle().path());
-        work.paths.push_back(segment.times().file().handle().path());
+        // An empty index that comes back with its preallocated zeros is found and rebuilt.
+        if (segment.offsets().file().count() > 0) {
+            work.paths.push_back(segment.offsets().file().handle().path());
+        }
+        if (segment.times().file().count() > 0) {
+            work.paths.push_back(segment.times().file().handle().path());
+        }
         if (sealed) work.sealed.push_back(segment.base());
     }
     for (const Offset at : snapshots_dirty) {
@@ -153,7 +158,13 @@ Status Log::close(WallMs now) {
     Segment& active = s.active();
     const bool untouched = s.recovery_point == s.log_end && !active.offsets().file().preallocated() &&
                            !active.times().file().preallocated() && !s.directory_dirty;
-    if (!untouched) {
+    // A partition that never got data: losing its folder in a crash loses nothing, and a node may
+    // have thousands of them.
+    const bool never_used = s.folder_new && s.log_end == Offset(0);
+    if (never_used) {
+        const Status sealed = active.seal(*s.config);
+        if (!sealed.ok()) return s.fail(sealed);
+    } else if (!untouched) {
         const auto flush_all = [&]() -> Status {
             MILLRACE_TRY(s.take_snapshot());
             MILLRACE_TRY(active.seal(*s.config));

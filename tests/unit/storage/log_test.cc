@@ -479,6 +479,38 @@ TEST(LogStoreTest, DeleteRenamesNowAndRemovesLater) {
     EXPECT_EQ(listed->front().name, "t-0");
 }
 
+TEST(LogStoreTest, StopSyncsOnlyWhatHasData) {
+    LogWorld w;
+    w.make_store();
+    for (int i = 0; i < 20; ++i) {
+        ASSERT_TRUE(
+            w.store->create({"many", PartitionIndex(i)}, kTopicId, w.config, WallMs{1}).ok());
+    }
+    Log* used = w.store->find({"many", PartitionIndex(7)});
+    AppendInput input;
+    input.batch = make_batch({});
+    input.leader_epoch = LeaderEpoch(0);
+    ASSERT_TRUE(used->append(std::move(input)).ok());
+    int syncs = 0;
+    int elsewhere = 0;
+    w.world.disk.set_hook([&](support::DiskOp op, const std::string& path) -> std::optional<Status> {
+        if (op == support::DiskOp::Sync || op == support::DiskOp::SyncDirectory) {
+            ++syncs;
+            elsewhere += path != "/data" && path.find("many-7") == std::string::npos ? 1 : 0;
+        }
+        return std::nullopt;
+    });
+    ASSERT_TRUE(w.store->close_all(WallMs{1}).ok());
+    EXPECT_LE(syncs, 8);
+    EXPECT_EQ(elsewhere, 0);
+    for (int i = 0; i < 20; ++i) {
+        const TopicPartition name{"many", PartitionIndex(i)};
+        ASSERT_TRUE(w.load({.clean = true}, name).ok());
+        EXPECT_EQ(w.log->log_end_offset(), Offset(i == 7 ? 1 : 0));
+        EXPECT_EQ(w.report.rebuilt_indexes, 0U);
+    }
+}
+
 TEST(LogStoreTest, IdlePartitionsAreSmallAndFilesStayBelowTheLimit) {
     LogWorld w;
     w.make_store();
