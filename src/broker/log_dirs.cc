@@ -114,6 +114,10 @@ std::vector<Uuid> LogDirs::offline_ids() const {
     return ids;
 }
 
+bool LogDirs::any_offline() const {
+    return std::any_of(dirs_.begin(), dirs_.end(), [](const auto& dir) { return !dir->online; });
+}
+
 /// What is still to be loaded, shared by the tasks in flight.
 struct LogDirs::Loading {
     struct PerDir {

@@ -186,7 +186,7 @@ Partition* Shard::create_log(const metadata::TopicImage& topic, PartitionIndex i
     if (dir == nullptr) {
         // With a directory offline a partition that is not new may live there.
         const bool fresh = state.leader_epoch.value == 0 && state.partition_epoch == 0;
-        if (!parts_.log_dirs.offline_ids().empty() && !fresh) return nullptr;
+        if (parts_.log_dirs.any_offline() && !fresh) return nullptr;
         dir = parts_.log_dirs.choose(dynamic_.cordoned_log_dirs);
     }
     if (dir == nullptr || !dir->online) return nullptr;
@@ -231,7 +231,10 @@ void Shard::drop(const Uuid& topic_id, PartitionIndex index, bool delete_files) 
     LogDir* dir = parts_.log_dirs.find(directory);
     if (!delete_files || dir == nullptr || !dir->online) return;
     const Status status = dir->store->remove(name, parts_.env.clock.now(), delay);
-    if (!status.ok()) parts_.log_dirs.fail(dir->path, status);
+    if (!status.ok()) return parts_.log_dirs.fail(dir->path, status);
+    // A stale line would be believed by a topic of the same name after a crash.
+    parts_.log_dirs.checkpoint(storage::CheckpointKind::RecoveryPoint);
+    parts_.log_dirs.checkpoint(storage::CheckpointKind::LogStart);
 }
 
 void Shard::report_directory(const Uuid& topic_id, PartitionIndex index, const Uuid& directory) {

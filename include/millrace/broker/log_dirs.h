@@ -51,7 +51,8 @@ class LogDirs {
     /// Broker epoch of the last clean stop, when all directories agree on having stopped cleanly.
     int64_t previous_broker_epoch() const;
     std::vector<Uuid> online_ids() const;   // sorted
-    std::vector<Uuid> offline_ids() const;  // sorted
+    std::vector<Uuid> offline_ids() const;  // sorted; those whose id could be read
+    bool any_offline() const;
 
     /// Settings for a log before its topic's are known.
     using ConfigFor =
