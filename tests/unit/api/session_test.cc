@@ -82,6 +82,7 @@ class SessionTest : public ::testing::Test {
         facts.listener = "PLAINTEXT";
         facts.peer_host = "10.0.0.7";
         facts.peer_port = 5123;
+        session.reset();  // before its host
         host = std::make_unique<SessionHost>(nullptr, wanted);
         session = std::make_unique<Session>(*host, facts, [this] { wakes += 1; });
     }
@@ -97,7 +98,7 @@ class SessionTest : public ::testing::Test {
             if (room.size() == 0) break;
             size_t count = std::min({bytes.size() - given, step, room.size()});
             const size_t first = std::min(count, room.parts[0].size);
-            std::memcpy(room.parts[0].data, bytes.data() + given, first);
+            if (first > 0) std::memcpy(room.parts[0].data, bytes.data() + given, first);
             if (count > first) {
                 std::memcpy(room.parts[1].data, bytes.data() + given + first, count - first);
             }
@@ -424,7 +425,7 @@ TEST_F(SessionTest, LargeFrameBudgetMakesTheSecondWait) {
         if (room.size() == 0) break;
         const size_t count = std::min(room.size(), request.size() - given);
         size_t first = std::min(count, room.parts[0].size);
-        std::memcpy(room.parts[0].data, request.data() + given, first);
+        if (first > 0) std::memcpy(room.parts[0].data, request.data() + given, first);
         if (count > first) {
             std::memcpy(room.parts[1].data, request.data() + given + first, count - first);
         }
