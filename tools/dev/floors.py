@@ -12,8 +12,9 @@ FLOORS = {
     "record": (2, "pure", ("base",)),
     "wire": (2, "pure", ("base",)),
     "raft": (3, "pure", ("base",)),
+    "placement": (3, "pure", ("base",)),
     "storage": (3, "ports", ("base", "env", "record")),
-    "metadata": (4, "pure", ("base", "wire")),
+    "metadata": (4, "pure", ("base", "wire", "placement")),
     "replication": (5, "pure", ("base", "metadata")),
     "coordinator": (5, "pure", ("base", "wire", "metadata")),
     "broker": (6, "ports", ("base", "env", "record", "wire", "raft", "storage", "metadata",
@@ -25,7 +26,7 @@ FLOORS = {
 }
 # Other trees, which are no floors but obey the doors too.
 TREES = {
-    "tools/cli": ("base", "record", "wire", "storage", "app"),
+    "tools/cli": ("base", "record", "wire", "placement", "storage", "app"),
 }
 # From base to api nothing may know a clock, thread, socket, file or random source.
 DETERMINISTIC = tuple(f for f, (level, _, _) in FLOORS.items() if level <= 7)
