@@ -43,6 +43,15 @@ class PendingByOffset {
         waiting_.erase(first, waiting_.end());
     }
     void take_all(std::vector<T>& out) { take_from(Offset(0), out); }
+    /// The item that waits longest. REQUIRES: !empty().
+    const T& oldest() const { return waiting_.front().second; }
+    /// Takes back that item, for an owner that does not let it wait any longer. REQUIRES: !empty().
+    T take_oldest() {
+        MILLRACE_ASSERT(!waiting_.empty(), "something waits");
+        T item = std::move(waiting_.front().second);
+        waiting_.pop_front();
+        return item;
+    }
     /// The largest parked offset; REQUIRES: !empty().
     Offset last_offset() const { return waiting_.back().first; }
     size_t size() const { return waiting_.size(); }
