@@ -3,6 +3,9 @@
 
 #include <malloc.h>
 
+#include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -60,6 +63,13 @@ api::SecurityProtocol protocol_of(broker::SecurityProtocol protocol) {
     return static_cast<api::SecurityProtocol>(protocol);
 }
 
+/// listener.name.<name>. as Kafka looks it up: in lower case.
+std::string listener_prefix(std::string name) {
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return "listener.name." + name + ".";
+}
+
 net::ListenerOptions listener_options(const broker::BrokerConfig& config,
                                       const broker::Listener& listener, bool controller) {
     net::ListenerOptions options;
@@ -68,6 +78,13 @@ net::ListenerOptions listener_options(const broker::BrokerConfig& config,
     options.security = protocol_of(listener.protocol);
     options.host = listener.host;
     options.port = static_cast<uint16_t>(listener.port);
+    const auto own_limit = [&](const char* key, uint32_t& limit) {
+        const auto text = config.raw.find(listener_prefix(listener.name) + key);
+        if (text == config.raw.end()) return;
+        std::from_chars(text->second.data(), text->second.data() + text->second.size(), limit);
+    };
+    own_limit("max.connections", options.max_connections);
+    own_limit("max.connection.creation.rate", options.max_creation_rate);
     // Kafka's default of 100 KiB would halve the speed of loopback and fast links, and a backlog of
     // 50 makes a burst of connects wait a second each, so only values that somebody wrote into the
     // file count; else the kernel tunes the buffers and the backlog is net's.
@@ -83,16 +100,22 @@ net::ListenerOptions listener_options(const broker::BrokerConfig& config,
     return options;
 }
 
+net::ServerLimits server_limits(const broker::DynamicSettings& settings) {
+    net::ServerLimits limits;
+    limits.max_connections = static_cast<uint32_t>(settings.max_connections);
+    limits.max_creation_rate = static_cast<uint32_t>(settings.max_connection_creation_rate);
+    limits.max_connections_per_ip = static_cast<uint32_t>(settings.max_connections_per_ip);
+    for (const auto& [host, count] : settings.max_connections_per_ip_overrides) {
+        limits.max_connections_per_ip_overrides[host] = static_cast<uint32_t>(count);
+    }
+    return limits;
+}
+
 net::ServerOptions server_options(const broker::BrokerConfig& config) {
     net::ServerOptions options;
     options.connections_max_idle = milliseconds(config.connections_max_idle_ms);
-    const broker::DynamicSettings settings =
-        broker::make_dynamic_settings(broker::config_layers(config, nullptr, nullptr));
-    options.max_connections = static_cast<uint32_t>(settings.max_connections);
-    options.max_connections_per_ip = static_cast<uint32_t>(settings.max_connections_per_ip);
-    for (const auto& [host, count] : settings.max_connections_per_ip_overrides) {
-        options.max_connections_per_ip_overrides[host] = static_cast<uint32_t>(count);
-    }
+    options.limits = server_limits(
+        broker::make_dynamic_settings(broker::config_layers(config, nullptr, nullptr)));
     return options;
 }
 
@@ -222,14 +245,7 @@ class Run {
 
     /// max.connections and its like may change while the node runs.
     void follow_dynamic_limits() {
-        const broker::DynamicSettings& settings = node_->shard().dynamic_settings();
-        std::map<std::string, uint32_t> overrides;
-        for (const auto& [host, count] : settings.max_connections_per_ip_overrides) {
-            overrides[host] = static_cast<uint32_t>(count);
-        }
-        server_.set_limits(static_cast<uint32_t>(settings.max_connections),
-                           static_cast<uint32_t>(settings.max_connections_per_ip),
-                           std::move(overrides));
+        server_.set_limits(server_limits(node_->shard().dynamic_settings()));
     }
 
     void on_ready() {

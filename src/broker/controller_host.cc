@@ -115,6 +115,7 @@ void ControllerHost::on_load_snapshot(MetadataSnapshotSource& source) {
 void ControllerHost::apply_batch(const MetadataBatch& batch) {
     if (batch.is_control) {
         loader_.on_control(batch.last_offset, batch.epoch, batch.append_timestamp);
+        learn_quorum();  // it may have been a voters or a kraft.version record
     }
     std::vector<metadata::Record> records;
     Offset offset = batch.base_offset;
@@ -151,10 +152,18 @@ void ControllerHost::publish() {
     }
 }
 
+void ControllerHost::learn_quorum() {
+    const QuorumStatus status = quorum_.status();
+    std::vector<NodeId> voters;
+    for (const QuorumReplica& voter : status.voters) voters.push_back(voter.key.id);
+    machine_.set_quorum(status.kraft_version, std::move(voters));
+}
+
 void ControllerHost::on_leader(LeaderEpoch epoch, Offset offset) {
     log_info(kLog, "this node is the active controller of epoch {}", epoch.value);
     next_offset_ = offset;
     caught_up_ = true;
+    learn_quorum();
     machine_.on_leader(tick(), epoch, output_);
     carry_out();
     publish();

@@ -44,6 +44,8 @@ class ControllerHost final : public ControllerLink, public QuorumListener {
     metadata::Tick tick() const;
     void carry_out();
     void apply_batch(const MetadataBatch& batch);
+    /// Tells the machine who votes, at which kraft.version.
+    void learn_quorum();
     void publish();
     void stop_with(const std::string& cause);
 

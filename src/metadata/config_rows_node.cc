@@ -124,7 +124,7 @@ const ConfigKey kNodeKeys[] = {
      "Addresses to listen on, as NAME://host:port separated by commas. An empty host means all "
      "interfaces."},
     {"max.connection.creation.rate", kInt, "2147483647", at_least(0), kMedium, kClusterWide,
-     kNoEffect, "New connections per second of the broker, or of one listener with its prefix."},
+     kWorks, "New connections per second of the broker, or of one listener with its prefix."},
     {"max.connections", kInt, "2147483647", at_least(0), kMedium, kClusterWide, kWorks,
      "Connections of the broker at a time, or of one listener with its prefix."},
     {"max.connections.per.ip", kInt, "2147483647", at_least(0), kMedium, kClusterWide, kWorks,

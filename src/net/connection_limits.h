@@ -51,8 +51,11 @@ class PerAddressLimit {
 class CreationRate {
   public:
     explicit CreationRate(uint32_t per_second) : per_second_(per_second), tokens_(per_second) {}
+    void set_limit(uint32_t per_second) { per_second_ = per_second; }
     /// Takes a token; when there is none, how long the acceptor has to wait for it.
     Duration take(Instant now) {
+        // Nobody comes in until the limit changes; asking again must still end.
+        if (per_second_ <= 0) return seconds(1);
         const double earned = static_cast<double>((now - last_).nanos) * 1e-9 * per_second_;
         tokens_ = last_ == Instant{} ? per_second_ : tokens_ + earned;
         if (tokens_ > per_second_) tokens_ = per_second_;

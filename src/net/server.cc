@@ -61,7 +61,9 @@ struct Server::Impl final : public ConnectionOwner, public std::enable_shared_fr
         : loop(event_loop),
           host(session_host),
           options(std::move(wanted)),
-          per_address(options.max_connections_per_ip, options.max_connections_per_ip_overrides),
+          per_address(options.limits.max_connections_per_ip,
+                      options.limits.max_connections_per_ip_overrides),
+          rate(options.limits.max_creation_rate),
           next_id(loop.shard().value * kConnectionIdsPerShard + 1) {}
 
     void on_activity(Connection& connection) override;
@@ -76,7 +78,7 @@ struct Server::Impl final : public ConnectionOwner, public std::enable_shared_fr
     void accepted(Listener& listener, int fd, const Endpoint& peer);
     void pause(Listener& listener, Duration time);
     bool full(const Listener& listener) const {
-        return counters.open >= options.max_connections ||
+        return counters.open >= options.limits.max_connections ||
                listener.open >= listener.options.max_connections;
     }
     void resume_accepting();
@@ -91,6 +93,7 @@ struct Server::Impl final : public ConnectionOwner, public std::enable_shared_fr
     api::SessionHost& host;
     ServerOptions options;
     PerAddressLimit per_address;
+    CreationRate rate;
     uint64_t next_id;
     ServerCounters counters;
     std::vector<std::unique_ptr<Listener>> listeners;
@@ -147,7 +150,7 @@ void Server::Impl::accept_some(Listener& listener) {
 }
 
 void Server::Impl::accepted(Listener& listener, int fd, const Endpoint& peer) {
-    const Duration wait = listener.rate.take(loop.now());
+    const Duration wait = std::max(listener.rate.take(loop.now()), rate.take(loop.now()));
     if (wait.nanos > 0) pause(listener, wait);
     if (!per_address.add(peer.host)) {
         ::close(fd);
@@ -325,10 +328,11 @@ void Server::drain(Instant deadline, MoveFunction<void()> done) {
     impl_->poll_drain();
 }
 
-void Server::set_limits(uint32_t max_connections, uint32_t max_connections_per_ip,
-                        std::map<std::string, uint32_t> per_ip_overrides) {
-    impl_->options.max_connections = max_connections;
-    impl_->per_address.set_limits(max_connections_per_ip, std::move(per_ip_overrides));
+void Server::set_limits(ServerLimits limits) {
+    impl_->per_address.set_limits(limits.max_connections_per_ip,
+                                  std::move(limits.max_connections_per_ip_overrides));
+    impl_->rate.set_limit(limits.max_creation_rate);
+    impl_->options.limits.max_connections = limits.max_connections;
 }
 
 void Server::before_accept(MoveFunction<void()> hook) { impl_->before_accept = std::move(hook); }

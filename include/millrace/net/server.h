@@ -31,15 +31,21 @@ struct ListenerOptions {
     /// and the system's choice for others (BBR on loopback costs six times the CPU).
     std::string congestion;
     uint32_t max_connections = 0x7fffffff;       // listener.name.x.max.connections
-    uint32_t max_creation_rate = 0x7fffffff;     // max.connection.creation.rate, per second
+    uint32_t max_creation_rate = 0x7fffffff;     // listener.name.x.max.connection.creation.rate
     bool reuse_port = false;     // every shard listens on the same port
+};
+
+/// Over all listeners of a server; may change while it runs.
+struct ServerLimits {
+    uint32_t max_connections = 0x7fffffff;
+    uint32_t max_creation_rate = 0x7fffffff;  // max.connection.creation.rate, per second
+    uint32_t max_connections_per_ip = 0x7fffffff;
+    std::map<std::string, uint32_t> max_connections_per_ip_overrides;  // numeric host -> count
 };
 
 struct ServerOptions {
     Duration connections_max_idle = milliseconds(600'000);  // negative: never
-    uint32_t max_connections = 0x7fffffff;                  // of this server
-    uint32_t max_connections_per_ip = 0x7fffffff;
-    std::map<std::string, uint32_t> max_connections_per_ip_overrides;  // numeric host -> count
+    ServerLimits limits;
     size_t sendfile_bytes_min = 16U << 10;  // shorter file slices are read and gathered
 };
 
@@ -70,8 +76,7 @@ class Server {
     /// `deadline`, and closes the connections.
     void drain(Instant deadline, MoveFunction<void()> done);
     /// Limits that changed while running; connections that are open stay.
-    void set_limits(uint32_t max_connections, uint32_t max_connections_per_ip,
-                    std::map<std::string, uint32_t> per_ip_overrides);
+    void set_limits(ServerLimits limits);
     /// Called before connections are accepted, and every second while a limit holds them back:
     /// the place to call set_limits with what the configuration says now.
     void before_accept(MoveFunction<void()> hook);

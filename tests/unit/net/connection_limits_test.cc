@@ -30,5 +30,13 @@ TEST(CreationRate, WaitsWhenTheSecondIsUsedUp) {
     EXPECT_EQ(rate.take(now + seconds(5)).nanos, 0);
 }
 
+TEST(CreationRate, ZeroHoldsEverybodyUntilTheLimitChanges) {
+    CreationRate rate(0);
+    const Instant now = Instant{} + seconds(100);
+    EXPECT_EQ(rate.take(now), seconds(1));
+    rate.set_limit(10);
+    EXPECT_EQ(rate.take(now + seconds(1)).nanos, 0);
+}
+
 }  // namespace
 }  // namespace millrace::net

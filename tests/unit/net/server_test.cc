@@ -231,7 +231,7 @@ TEST_F(ServerTest, BadBytesCloseAtOnceAndHurtNobodyElse) {
 
 TEST_F(ServerTest, PerAddressLimitClosesAfterAcceptAndCountsDown) {
     ServerOptions options;
-    options.max_connections_per_ip = 2;
+    options.limits.max_connections_per_ip = 2;
     start(options);
     Client first(port);
     const Client second(port);
@@ -250,8 +250,8 @@ TEST_F(ServerTest, PerAddressLimitClosesAfterAcceptAndCountsDown) {
 
 TEST_F(ServerTest, PerAddressOverrideWins) {
     ServerOptions options;
-    options.max_connections_per_ip = 100;
-    options.max_connections_per_ip_overrides = {{"127.0.0.1", 1}};
+    options.limits.max_connections_per_ip = 100;
+    options.limits.max_connections_per_ip_overrides = {{"127.0.0.1", 1}};
     start(options);
     const Client first(port);
     wait_until([](const ServerCounters& c) { return c.open == 1; });
@@ -261,24 +261,25 @@ TEST_F(ServerTest, PerAddressOverrideWins) {
 
 TEST_F(ServerTest, ARaisedLimitLetsTheWaitingIn) {
     ServerOptions options;
-    options.max_connections = 1;
+    options.limits.max_connections = 1;
     start(options);
-    uint32_t limit = 1;  // touched on the shard
+    ServerLimits limits;  // touched on the shard
+    limits.max_connections = 1;
     on_shard([&] {
-        server->before_accept([&] { server->set_limits(limit, 1000, {}); });
+        server->before_accept([&] { server->set_limits(limits); });
         return true;
     });
     const Client first(port);
     wait_until([](const ServerCounters& c) { return c.open == 1; });
     const Client second(port);
     second.send(request(kApiVersions, 2));
-    on_shard([&] { return limit = 2; });
+    on_shard([&] { return limits.max_connections = 2; });
     EXPECT_EQ(correlation_of(receive_frame(second)), 2);
 }
 
 TEST_F(ServerTest, MaxConnectionsLetsOthersWaitInTheBacklog) {
     ServerOptions options;
-    options.max_connections = 1;
+    options.limits.max_connections = 1;
     start(options);
     Client first(port);
     wait_until([](const ServerCounters& c) { return c.open == 1; });
