@@ -192,12 +192,12 @@ void Admin::delete_records(TopicModel& topic, size_t partition, int64_t offset) 
     const auto& result = answer->topics.at(0).partitions.at(0);
     if (result.error_code != 0) {
         world_.check(result.error_code != static_cast<int16_t>(ErrorCode::OffsetOutOfRange) ||
-                         floor.incarnation != model_.incarnation || model.retention ||
+                         floor.life != model_.life || model.retention ||
                          offset > floor.high_watermark,
                      "I5", model.name() + ": DeleteRecords below the watermark is out of range");
         return;
     }
-    if (floor.incarnation != model_.incarnation) return;
+    if (floor.life != model_.life) return;
     world_.check(result.low_watermark >= offset, "I5",
                  model.name() + ": DeleteRecords left a lower start");
     model.on_delete_acked(result.low_watermark);

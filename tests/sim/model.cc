@@ -120,10 +120,11 @@ void PartitionModel::on_ack(Attempt& attempt, int64_t base_offset) {
     model_.acked_records += attempt.count();
 }
 
-Floor PartitionModel::floor() const { return {model_.incarnation, visible_end_, log_start_}; }
+Floor PartitionModel::floor() const { return {model_.life, visible_end_, log_start_}; }
 
 void PartitionModel::on_log_start(int64_t start, const Floor& floor) {
-    if (floor.incarnation == model_.incarnation && start < floor.log_start) {
+    const bool same_life = floor.life == model_.life;
+    if (same_life && start < floor.log_start) {
         fail("I5", "log start went back from " + std::to_string(floor.log_start) + " to " +
                        std::to_string(start));
     }
@@ -131,12 +132,13 @@ void PartitionModel::on_log_start(int64_t start, const Floor& floor) {
         fail("I5", "log start " + std::to_string(start) + " is beyond every DeleteRecords, " +
                        std::to_string(delete_asked_));
     }
-    log_start_ = std::max(log_start_, start);
+    // A dead process may not have written it down.
+    if (same_life) log_start_ = std::max(log_start_, start);
 }
 
 void PartitionModel::on_offsets(std::optional<int64_t> start, std::optional<int64_t> end,
                                 const Floor& floor) {
-    const bool same_life = floor.incarnation == model_.incarnation;
+    const bool same_life = floor.life == model_.life;
     if (start) on_log_start(*start, floor);
     if (!end) return;
     if (same_life && *end < floor.high_watermark) {
@@ -303,6 +305,7 @@ std::vector<TopicModel*> Model::live_topics() {
 }
 
 void Model::on_down(bool machine, bool clean) {
+    ++life;
     for (const auto& topic : topics_) {
         for (const auto& partition : topic->partitions) partition->on_down(machine, clean);
     }

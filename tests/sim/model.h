@@ -42,7 +42,7 @@ struct Attempt {
 
 /// A floor for what a later request may be told.
 struct Floor {
-    Owner incarnation = 0;
+    uint64_t life = 0;
     int64_t high_watermark = 0;
     int64_t log_start = 0;
 };
@@ -138,6 +138,9 @@ class Model {
     /// The process ended; `machine`: with the loss of what was not synced.
     void on_down(bool machine, bool clean);
     Owner incarnation = 0;
+    /// Counts the ends of processes: an answer may come in after the death of its process, before
+    /// the next one starts.
+    uint64_t life = 0;
     uint64_t next_attempt = 1;
     std::set<int64_t> producer_ids;  // given out so far
     uint64_t acked_records = 0;
