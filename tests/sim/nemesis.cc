@@ -139,8 +139,8 @@ void Nemesis::act() {
     if (options_.disk_full) choices.emplace_back([this] { fill_disk(); });
     if (options_.slow_disk) {
         choices.emplace_back([this] {
-            process_.background_delay_max =
-                rng_.chance(1, 2) ? milliseconds(20) : milliseconds(rng_.between(100, 1500));
+            process_.set_background_delay_max(
+                rng_.chance(1, 2) ? milliseconds(20) : milliseconds(rng_.between(100, 1500)));
         });
     }
     if (options_.wall_jumps) {
@@ -202,7 +202,7 @@ void Nemesis::heal() {
     active_ = false;
     planned_step_.reset();
     if (injected_ && process_.state() != Process::State::Down) process_.kill(Crash::Process);
-    process_.background_delay_max = milliseconds(20);
+    process_.set_background_delay_max(milliseconds(20));
     process_.network = NetworkOptions{};
     // A stop under way is waited for.
     world_.run_until([this] { return process_.state() != Process::State::Stopping; }, seconds(60));

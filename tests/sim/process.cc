@@ -31,7 +31,7 @@ void set_aside(T* object) {
 Process::Process(World& world, metadata::ConfigMap config, uint64_t seed)
     : world_(world), seed_(seed), config_(made_config(config)) {
     world_.disk().set_post([this](MoveFunction<void()> done) {
-        world_.at(world_.now() + world_.random_delay(background_delay_max), incarnation_,
+        world_.at(world_.now() + world_.random_delay(background_delay_max_), incarnation_,
                   std::move(done));
     });
 }
@@ -62,6 +62,11 @@ Status Process::format() {
                                   [](const std::string&) {});
 }
 
+void Process::set_background_delay_max(Duration delay) {
+    background_delay_max_ = delay;
+    if (ports_ != nullptr) ports_->background_delay_max = delay;
+}
+
 void Process::start() {
     MILLRACE_ASSERT(state_ == State::Down, "one process at a time");
     ++incarnation_;
@@ -70,7 +75,7 @@ void Process::start() {
     state_ = State::Starting;
     ports_ = new ProcessPorts(world_, incarnation_);
     all_ports().push_back(ports_);
-    ports_->background_delay_max = background_delay_max;
+    ports_->background_delay_max = background_delay_max_;
     api::SessionHost::Options options;
     options.limits.max_request_bytes = static_cast<uint32_t>(config_.socket_request_max_bytes);
     sessions_ = std::make_unique<api::SessionHost>(nullptr, options);

@@ -108,7 +108,8 @@ class Process {
     std::shared_ptr<Connection> connect(Peer* peer);
 
     NetworkOptions network;
-    Duration background_delay_max = milliseconds(20);
+    /// How long background work and syncs take at the most, from now on.
+    void set_background_delay_max(Duration delay);
     /// What a machine crash does with unsynced bytes.
     support::CrashStyle crash_style = support::CrashStyle::Random;
     /// Told of every end of a process, after it; true when it was a clean stop.
@@ -124,6 +125,7 @@ class Process {
     broker::BrokerConfig config_;
     State state_ = State::Down;
     Owner incarnation_ = 0;
+    Duration background_delay_max_ = milliseconds(20);
     ProcessPorts* ports_ = nullptr;  // never freed: later events may refer to it
     std::unique_ptr<api::SessionHost> sessions_;
     std::unique_ptr<broker::Node> node_;
