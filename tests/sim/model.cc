@@ -67,7 +67,7 @@ Attempt& PartitionModel::make_attempt(size_t records, Rng& rng) {
 void PartitionModel::place(Attempt& attempt, int64_t base_offset) {
     if (attempt.base_offset && *attempt.base_offset != base_offset) {
         const int64_t before = *attempt.base_offset;
-        if (!unsure_from_ || before < *unsure_from_) {
+        if (!unsure(before)) {
             fail("I14", "batch " + std::to_string(attempt.id) + " is at offset " +
                             std::to_string(base_offset) + " and at " + std::to_string(before));
         }
@@ -78,7 +78,7 @@ void PartitionModel::place(Attempt& attempt, int64_t base_offset) {
         const Place here{attempt.id, i};
         const auto found = log_.find(offset);
         if (found != log_.end() && !(found->second == here)) {
-            if (!unsure_from_ || offset < *unsure_from_) {
+            if (!unsure(offset)) {
                 fail("I7", "offset " + std::to_string(offset) + " held record " +
                                Attempt::key(found->second.attempt, found->second.index) +
                                ", now " + Attempt::key(attempt.id, i));
@@ -87,12 +87,19 @@ void PartitionModel::place(Attempt& attempt, int64_t base_offset) {
         }
         log_[offset] = here;
     }
-    // A log after a crash is a prefix: what lies before a survivor survived. A batch that was not
-    // seen before the crash may be a new one, behind a shorter log.
-    const bool survivor = attempt.base_offset.has_value();
+    if (!attempt.base_offset) attempt.placed_in = model_.life;
     attempt.base_offset = base_offset;
+    // A log after a crash is a prefix: what lies before a survivor survived. A batch that was not
+    // there before that crash may lie behind a shorter log.
     const int64_t end = base_offset + static_cast<int64_t>(attempt.count());
-    if (survivor && unsure_from_ && end > *unsure_from_) unsure_from_ = end;
+    for (auto& [life, from] : unsure_from_) {
+        if (attempt.placed_in <= life) from = std::max(from, end);
+    }
+}
+
+bool PartitionModel::unsure(int64_t offset) const {
+    return std::any_of(unsure_from_.begin(), unsure_from_.end(),
+                       [offset](const auto& crash) { return offset >= crash.second; });
 }
 
 void PartitionModel::lose_from(int64_t offset) {
@@ -104,6 +111,8 @@ void PartitionModel::lose_from(int64_t offset) {
 
 void PartitionModel::on_ack(Attempt& attempt, int64_t base_offset) {
     if (base_offset < 0) return fail("I7", "an ack without an offset");
+    // A batch that was sent again may have come to its old place a second time.
+    attempt.placed_in = model_.life;
     place(attempt, base_offset);
     const int64_t end = base_offset + static_cast<int64_t>(attempt.count());
     visible_end_ = std::max(visible_end_, end);
@@ -234,7 +243,7 @@ void PartitionModel::on_down(bool machine, bool clean) {
     if (!machine) return;
     if (!durable_acks_) ++losses_;
     visible_end_ = std::min(visible_end_, durable_end_);
-    unsure_from_ = unsure_from_ ? std::min(*unsure_from_, durable_end_) : durable_end_;
+    unsure_from_[model_.life] = durable_end_;
 }
 
 void PartitionModel::settle(int64_t start, int64_t end) {
@@ -243,7 +252,7 @@ void PartitionModel::settle(int64_t start, int64_t end) {
                        std::to_string(visible_end_) + " were visible");
     }
     lose_from(end);
-    unsure_from_.reset();
+    unsure_from_.clear();
     for (int64_t offset = start; offset < end; ++offset) {
         if (!log_.contains(offset)) fail("I7", "no record at " + std::to_string(offset));
     }
@@ -305,10 +314,10 @@ std::vector<TopicModel*> Model::live_topics() {
 }
 
 void Model::on_down(bool machine, bool clean) {
-    ++life;
     for (const auto& topic : topics_) {
         for (const auto& partition : topic->partitions) partition->on_down(machine, clean);
     }
+    ++life;
 }
 
 }  // namespace millrace::sim

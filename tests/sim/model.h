@@ -33,6 +33,7 @@ struct Attempt {
     record::CompressionType compression = record::CompressionType::None;
     bool refused = false;                // by an answer that says it was not appended
     std::optional<int64_t> base_offset;  // where it was seen or acked
+    uint64_t placed_in = 0;              // the life in which it came there, as far as is known
 
     size_t count() const { return timestamps.size(); }
     static std::string key(uint64_t id, size_t index);
@@ -99,6 +100,7 @@ class PartitionModel {
     void check_batch(const record::BatchView& batch);
     void place(Attempt& attempt, int64_t base_offset);
     void lose_from(int64_t offset);
+    bool unsure(int64_t offset) const;
     void fail(const std::string& invariant, const std::string& text) const;
     void on_log_start(int64_t start, const Floor& floor);
 
@@ -107,8 +109,9 @@ class PartitionModel {
     bool durable_acks_;
     std::map<uint64_t, Attempt> attempts_;
     std::map<int64_t, Place> log_;
-    /// From here on a crash may have cut the log; what log_ holds there may be gone.
-    std::optional<int64_t> unsure_from_;
+    /// By the life that a crash ended: from here on it may have cut the log; what log_ holds there
+    /// may be gone.
+    std::map<uint64_t, int64_t> unsure_from_;
     int64_t visible_end_ = 0;
     int64_t durable_end_ = 0;
     int64_t log_start_ = 0;
