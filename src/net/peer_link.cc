@@ -152,6 +152,7 @@ void PeerLink::connect_to(const std::string& host, int family) {
     if (fd_ >= 0) {
         const int one = 1;
         ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        system_congestion_ = choose_congestion(fd_, "");
         sockaddr_storage address{};
         const socklen_t size = fill_address(address, host, family, address_.port);
         const int result = ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), size);
@@ -179,7 +180,7 @@ void PeerLink::on_socket(uint32_t events) {
         }
         state_ = State::Open;
         const Endpoint local = local_endpoint(fd_);
-        set_congestion(fd_, "", local, {address_.host, address_.port});
+        restore_congestion(fd_, system_congestion_, local, {address_.host, address_.port});
     }
     if (!send_some()) return;
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) receive_some();

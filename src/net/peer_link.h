@@ -48,6 +48,7 @@ class PeerLink final : public SocketHandler, public std::enable_shared_from_this
     env::PeerAddress address_;
     State state_ = State::Idle;
     int fd_ = -1;
+    std::string system_congestion_;  // what a peer on another host gets back
     std::deque<Request> requests_;  // in order; the first sent_count_ are on their way
     size_t sent_count_ = 0;
     std::vector<uint8_t> received_;

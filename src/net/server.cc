@@ -41,9 +41,11 @@ struct Server::Impl final : public ConnectionOwner, public std::enable_shared_fr
         Listener(EventLoop& loop, int fd, ListenerOptions wanted)
             : socket(loop.context(), fd),
               options(std::move(wanted)),
+              system_congestion(choose_congestion(fd, options.congestion)),
               rate(options.max_creation_rate) {}
         Descriptor socket;
         ListenerOptions options;
+        std::string system_congestion;
         CreationRate rate;
         uint32_t open = 0;
         bool accepting = false;  // an async_wait is outstanding
@@ -159,7 +161,7 @@ void Server::Impl::accepted(Listener& listener, int fd, const Endpoint& peer) {
         return;
     }
     const Endpoint local = local_endpoint(fd);
-    set_congestion(fd, listener.options.congestion, local, peer);
+    restore_congestion(fd, listener.system_congestion, local, peer);
     api::ConnectionFacts facts;
     facts.id = next_id++;
     facts.listener = listener.options.name;

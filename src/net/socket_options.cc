@@ -14,6 +14,8 @@
 namespace millrace::net {
 namespace {
 
+constexpr size_t kCongestionNameMax = 16;  // TCP_CA_NAME_MAX
+
 void set_flag(int fd, int level, int name, int value = 1) {
     // An option the kernel refuses costs speed, never correctness.
     [[maybe_unused]] const int result = ::setsockopt(fd, level, name, &value, sizeof value);
@@ -114,16 +116,23 @@ Result<int> bind_listener(const ListenerOptions& options) {
     return bound;
 }
 
-void set_congestion(int fd, const std::string& wanted, const Endpoint& local,
-                    const Endpoint& peer) {
+std::string choose_congestion(int fd, const std::string& wanted) {
+    char before[kCongestionNameMax] = {};
+    socklen_t size = sizeof before;
+    if (::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, before, &size) != 0) return {};
     if (!wanted.empty()) {
         try_congestion(fd, wanted.c_str());
-        return;
+        return {};
     }
     // A path that never leaves the host has no congestion to control; BBR's pacing costs six
     // times the CPU there (performance.md 3.3). cubic needs a privilege, reno does not.
-    if (peer.host != local.host) return;
     if (!try_congestion(fd, "cubic")) try_congestion(fd, "reno");
+    return before;
+}
+
+void restore_congestion(int fd, const std::string& system, const Endpoint& local,
+                        const Endpoint& peer) {
+    if (!system.empty() && peer.host != local.host) try_congestion(fd, system.c_str());
 }
 
 }  // namespace millrace::net

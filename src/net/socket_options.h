@@ -28,7 +28,13 @@ const addrinfo* prefer_ipv4(const addrinfo* list);
 /// (no delay, keep-alive, buffers). Not listening yet.
 Result<int> bind_listener(const ListenerOptions& options);
 
-/// Chooses the congestion control of an accepted socket (ListenerOptions::congestion).
-void set_congestion(int fd, const std::string& wanted, const Endpoint& local, const Endpoint& peer);
+/// Gives a socket that is not connected yet the congestion control of ListenerOptions::congestion,
+/// which accepted sockets inherit. Answers with the system's choice where peers from elsewhere must
+/// get that back. It has to happen before the connection exists: a socket that was BBR's once paces
+/// for ever, whatever it is given later.
+std::string choose_congestion(int fd, const std::string& wanted);
+/// The system's choice for an accepted socket, unless its peer is on this host.
+void restore_congestion(int fd, const std::string& system, const Endpoint& local,
+                        const Endpoint& peer);
 
 }  // namespace millrace::net
