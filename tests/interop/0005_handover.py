@@ -152,8 +152,7 @@ def test_lost_indexes_of_kafka(world):
     opened_after_damage(world, "kafka", world.kind, lambda b: b.stop(), lose_indexes)
 
 
-# Open: did not come to an end within its time on a loaded machine; run it with the name test_...
-def open_lost_indexes_of_ours_after_kill_9(world):
+def test_lost_indexes_of_ours_after_kill_9(world):
     opened_after_damage(world, world.kind, "kafka", lambda b: b.kill(), lose_indexes)
 
 
