@@ -181,6 +181,10 @@ class CoordinatorCore {
         phase_ = Phase::Resigned;
         fail_from(tick, Offset(0), ErrorCode::NotCoordinator, out);
     }
+    /// Ends every wait with `error`; for a machine that has found more to answer while resigning.
+    void fail_waiting(const Tick& tick, ErrorCode error, Output& out) {
+        fail_from(tick, Offset(0), error, out);
+    }
     /// Answers what waited too long. The records stay and may commit later.
     void on_tick(const Tick& tick, Output& out) {
         while (!pending_.empty() && pending_.oldest().deadline <= tick.now) {
