@@ -23,6 +23,7 @@ const LogChannel kLog{"net"};
 constexpr size_t kGatherMax = 64;               // pieces of one sendmsg
 constexpr size_t kSendfileBytesMax = 4U << 20;  // of one call, so that one peer cannot hog the loop
 constexpr int kReadsPerTurnMax = 8;             // then other connections get their turn
+constexpr size_t kReadAheadBytesMax = 256U << 10;  // read before the first answers are sent
 
 }  // namespace
 
@@ -53,6 +54,7 @@ void Connection::close() {
 void Connection::on_socket(uint32_t events) {
     if (fd_ < 0) return;  // closed earlier in this turn
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = true;
+    if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) peer_ended_ = true;
     if ((events & EPOLLOUT) != 0) {
         if (write_blocked_) {
             write_blocked_ = false;
@@ -62,7 +64,19 @@ void Connection::on_socket(uint32_t events) {
     }
     // A peer that reset the connection is gone even while the session does not want to read.
     if ((events & EPOLLERR) != 0) return close();
-    work();
+    if (write_blocked_ || !output_.empty() || !readable_ || peer_ended_) return work();
+    // Requests first, answers when the whole batch of events is handled.
+    size_t bytes = 0;
+    for (int reads = 0; reads < kReadsPerTurnMax && bytes < kReadAheadBytesMax; ++reads) {
+        const size_t step = readable_ ? receive() : 0;
+        if (step == 0) break;
+        bytes += step;
+    }
+    if (fd_ >= 0) loop_.at_batch_end(this, bytes);
+}
+
+void Connection::on_batch_end() {
+    if (fd_ >= 0) work();
 }
 
 // An answer became ready outside of our own calls: send it when the current event is handled, so
@@ -94,37 +108,36 @@ void Connection::work() {
             schedule();
             break;
         }
-        if (!receive()) break;
+        if (receive() == 0) break;
     }
     if (fd_ >= 0) watch_throttle();
 }
 
-// Reads once. False when nothing more can be read now.
-bool Connection::receive() {
+// Reads and serves once. 0: nothing can be read now, or the connection was closed.
+size_t Connection::receive() {
     const api::ReceiveRoom room = session_.receive_room();
-    if (room.size() == 0) return false;
+    if (room.size() == 0) return 0;
+    const std::array<iovec, 2> vectors{{{room.parts[0].data, room.parts[0].size},
+                                        {room.parts[1].data, room.parts[1].size}}};
     ssize_t n = 0;
-    if (room.parts[0].size == 0) {
-        n = ::recv(fd_, room.parts[1].data, room.parts[1].size, 0);
-    } else {
-        std::array<iovec, 2> vectors{{{room.parts[0].data, room.parts[0].size},
-                                      {room.parts[1].data, room.parts[1].size}}};
-        n = ::readv(fd_, vectors.data(), vectors.size());
-    }
+    do {
+        n = room.parts[0].size == 0
+                ? ::recv(fd_, room.parts[1].data, room.parts[1].size, 0)
+                : ::readv(fd_, vectors.data(), static_cast<int>(vectors.size()));
+    } while (n < 0 && errno == EINTR);
     if (n > 0) {
         const size_t bytes = static_cast<size_t>(n);
-        // A short read has emptied the socket: what comes later raises a new edge.
-        if (bytes < room.size()) readable_ = false;
+        // A short read has emptied the socket: what comes later raises a new edge. An end that is
+        // there already does not.
+        if (bytes < room.size() && !peer_ended_) readable_ = false;
         owner_.on_activity(*this);
         owner_.count_traffic(bytes, 0);
         session_.on_received(bytes, loop_.now());
-        return true;
+        return bytes;
     }
-    if (n < 0 && errno == EINTR) return true;
     readable_ = false;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
-    close();
-    return false;
+    if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) close();
+    return 0;
 }
 
 // Sends all answers that are ready. False when the connection was closed.

@@ -35,8 +35,8 @@ struct ConnectionParts {
     size_t sendfile_bytes_min;
 };
 
-/// Owned by Server. Reads only while the session has room, sends answers at once, and asks for
-/// write readiness only after the kernel refused bytes.
+/// Owned by Server. Reads only while the session has room, sends answers when the loop's batch of
+/// events is handled, and asks for write readiness only after the kernel refused bytes.
 class Connection final : public SocketHandler {
   public:
     Connection(const ConnectionParts& parts, int fd, api::ConnectionFacts facts);
@@ -45,6 +45,7 @@ class Connection final : public SocketHandler {
     Connection& operator=(const Connection&) = delete;
 
     void on_socket(uint32_t events) override;
+    void on_batch_end() override;
     void close();
     /// Nothing in flight and nothing to send.
     bool quiet() const { return session_.in_flight() == 0 && output_.empty(); }
@@ -61,7 +62,7 @@ class Connection final : public SocketHandler {
 
     void schedule();
     void work();
-    bool receive();
+    size_t receive();
     bool send_ready();
     Sent send_output();
     Sent send_memory();
@@ -82,6 +83,7 @@ class Connection final : public SocketHandler {
     BufferChain taken_;               // reused by send_ready
     env::TimerId throttle_timer_ = env::kNoTimer;
     bool readable_ = false;
+    bool peer_ended_ = false;  // it sends nothing more: read to the end
     bool write_blocked_ = false;
     bool scheduled_ = false;
 };

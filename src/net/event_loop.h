@@ -29,6 +29,8 @@ namespace millrace::net {
 class SocketHandler {
   public:
     virtual void on_socket(uint32_t events) = 0;
+    /// The end of a batch of socket events, for those that asked (EventLoop::at_batch_end).
+    virtual void on_batch_end() {}
 
   protected:
     ~SocketHandler() = default;
@@ -56,6 +58,11 @@ class EventLoop final : public env::Clock, public env::Timers {
     /// the turn in which it closed the socket (delete it in a posted task).
     void watch_socket(int fd, SocketHandler* handler);
 
+    /// Calls handler->on_batch_end() when the socket events that are ready are handled, or sooner
+    /// when `bytes` of all that asked add up to much work. Answers that leave together wake a peer
+    /// once; one by one they wake it for each. The same handler asks once per batch.
+    void at_batch_end(SocketHandler* handler, size_t bytes);
+
     ShardId shard() const { return shard_; }
     boost::asio::io_context& context() { return context_; }
 
@@ -78,6 +85,7 @@ class EventLoop final : public env::Clock, public env::Timers {
     void wait_for_mail();
     void wait_for_sockets();
     bool run_socket_events();
+    void end_batch();
     void arm_tick();
     void on_tick();
     void spin_run();
@@ -90,6 +98,8 @@ class EventLoop final : public env::Clock, public env::Timers {
     boost::asio::posix::stream_descriptor mail_signal_;
     int socket_set_;  // epoll
     boost::asio::posix::stream_descriptor socket_signal_;  // owns socket_set_
+    std::vector<SocketHandler*> batch_;  // asked for the end of the batch of events
+    size_t batch_bytes_ = 0;
     TimerHeap timers_;
     Instant tick_at_ = Instant::never();
     std::vector<MoveFunction<void()>> tasks_;

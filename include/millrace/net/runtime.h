@@ -23,7 +23,7 @@ struct RuntimeOptions {
     uint64_t seed = 0;
     uint32_t background_threads = 1;  // recovery, cleaning, deletion
     /// fdatasync, merged per file. They wait for the device, which does many at once.
-    uint32_t sync_threads = 16;
+    uint32_t sync_threads = 32;
     /// How long a loop polls before it sleeps, after it had work. 0: sleep at once (right where
     /// client and broker share the cores: performance.md 3.5).
     Duration spin{};

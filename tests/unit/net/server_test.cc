@@ -65,6 +65,7 @@ class Client {
         out.resize(done);
         return out;
     }
+    void end_sending() const { ::shutdown(fd_, SHUT_WR); }
     /// The peer closed without sending anything more (a timeout is not an end).
     bool at_end() const {
         char byte = 0;
@@ -130,6 +131,9 @@ class ServerTest : public ::testing::Test {
         const auto bound = server->listen(listener);
         ASSERT_TRUE(bound.ok()) << bound.status().to_string();
         port = *bound;
+        if (run_at_once) run();
+    }
+    void run() {
         thread = std::thread([this] { runtime.run({}); });
     }
     void TearDown() override {
@@ -162,6 +166,7 @@ class ServerTest : public ::testing::Test {
     std::unique_ptr<api::SessionHost> host;
     std::unique_ptr<Server> server;
     std::thread thread;
+    bool run_at_once = true;  // else by run()
     uint16_t port = 0;
 };
 
@@ -173,6 +178,17 @@ TEST_F(ServerTest, AnswersPipelinedRequestsInOrder) {
     client.send(many);
     for (int32_t i = 0; i < 500; ++i) ASSERT_EQ(correlation_of(receive_frame(client)), i);
     EXPECT_GE(counters().received_bytes, many.size());
+}
+
+TEST_F(ServerTest, AnEndThatCameWithTheLastRequestIsSeenAfterItsAnswer) {
+    run_at_once = false;
+    start();
+    const Client client(port);
+    client.send(request(kApiVersions, 7));
+    client.end_sending();
+    run();
+    EXPECT_EQ(correlation_of(receive_frame(client)), 7);
+    EXPECT_TRUE(client.at_end());
 }
 
 TEST_F(ServerTest, IPv4ClientsReachWildcardAndNamedListeners) {
