@@ -7,6 +7,7 @@
 #include "millrace/base/assert.h"
 #include "millrace/base/log.h"
 #include "millrace/env/clock.h"
+#include "millrace/record/control_record.h"
 
 namespace millrace::broker {
 
@@ -121,7 +122,7 @@ ErrorCode Partition::check_epoch(int32_t current_leader_epoch, bool leader_neede
     return ErrorCode::None;
 }
 
-ProduceOutcome Partition::produce(Buffer batch, int16_t acks) {
+ProduceOutcome Partition::produce(Buffer batch, int16_t acks, storage::VerificationGuard guard) {
     ProduceOutcome outcome;
     outcome.error = check_epoch(-1, true);
     if (outcome.error != ErrorCode::None) return outcome;
@@ -148,23 +149,61 @@ ProduceOutcome Partition::produce(Buffer batch, int16_t acks) {
     }
     storage::AppendInput input;
     input.batch = std::move(batch);
-    input.leader_epoch = leader_epoch_;
+    input.guard = guard;
     input.now = now;
+    append(std::move(input), outcome);
+    return outcome;
+}
+
+void Partition::append(storage::AppendInput input, ProduceOutcome& outcome) {
+    input.leader_epoch = leader_epoch_;
     Result<storage::AppendOutcome> appended = log_.append(std::move(input));
     if (!appended.ok()) {
         fail(appended.status());
         outcome.error = ErrorCode::KafkaStorageError;
-        return outcome;
+        return;
     }
     outcome.error = appended->error;
     if (outcome.error != ErrorCode::RecordListTooLarge) {
         outcome.log_start_offset = log_.log_start_offset().value;
     }
-    if (outcome.error != ErrorCode::None) return outcome;
+    if (outcome.error != ErrorCode::None) return;
     outcome.base_offset = appended->base_offset.value;
     outcome.log_append_time_ms = appended->log_append_time.value;
     outcome.required = appended->last_offset + 1;
     if (!appended->duplicate) on_appended();
+}
+
+ProduceOutcome Partition::append_internal(Buffer batch, storage::VerificationGuard guard) {
+    ProduceOutcome outcome;
+    outcome.error = check_epoch(-1, true);
+    if (outcome.error == ErrorCode::None) outcome.error = leader_->check_acks_all();
+    if (outcome.error != ErrorCode::None) return outcome;
+    if (batch.size() > static_cast<size_t>(settings_->topic.max_message_bytes)) {
+        outcome.error = ErrorCode::MessageTooLarge;
+        return outcome;
+    }
+    storage::AppendInput input;
+    input.batch = std::move(batch);
+    input.origin = storage::AppendOrigin::Coordinator;
+    input.guard = guard;
+    input.now = host_.clock.wall();
+    append(std::move(input), outcome);
+    return outcome;
+}
+
+ProduceOutcome Partition::append_marker(const MarkerAppend& marker) {
+    ProduceOutcome outcome;
+    outcome.error = check_epoch(-1, true);
+    if (outcome.error == ErrorCode::None) outcome.error = leader_->check_acks_all();
+    if (outcome.error != ErrorCode::None) return outcome;
+    storage::AppendInput input;
+    input.now = host_.clock.wall();
+    input.batch = record::make_end_txn_batch(marker.producer_id, marker.producer_epoch,
+                                             {marker.commit, marker.coordinator_epoch}, input.now);
+    input.origin = storage::AppendOrigin::Coordinator;
+    input.transaction_version = marker.transaction_version;
+    append(std::move(input), outcome);
     return outcome;
 }
 
@@ -251,6 +290,7 @@ void Partition::carry_out(replication::LeaderOutput& output) {
                                                : kWakeEveryFetch);
         }
         bytes_told_ = size;
+        if (on_high_watermark_) on_high_watermark_();
     }
     std::vector<MoveFunction<void(ErrorCode)>> ready;
     std::vector<ErrorCode> errors;

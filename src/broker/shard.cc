@@ -6,6 +6,7 @@
 
 #include "millrace/base/log.h"
 #include "millrace/broker/controller_link.h"
+#include "millrace/broker/coordinator_host.h"
 #include "millrace/env/clock.h"
 
 namespace millrace::broker {
@@ -31,6 +32,7 @@ Shard::Shard(ShardParts parts)
       producer_ids_([this] { request_producer_ids(); }),
       rng_(parts_.env.seed) {
     refresh_settings();
+    coordinators_ = std::make_unique<CoordinatorHost>(*this);
 }
 
 Shard::~Shard() { parked_fetches_.abandon_all(); }
@@ -86,6 +88,7 @@ void Shard::publish(const metadata::ImageLoader::Published& published, const Uui
         if (topic == nullptr) continue;
         for (const PartitionIndex index : indexes) apply_partition(*topic, index);
     }
+    coordinators_->on_image();
     send_directory_reports();
 }
 
@@ -149,6 +152,7 @@ void Shard::take_over_logs() {
     for (const auto& [id, topic] : image_->topics.by_id) {
         for (const auto& [index, state] : topic->partitions) apply_partition(*topic, index);
     }
+    coordinators_->on_image();
     send_directory_reports();
 }
 
@@ -286,9 +290,11 @@ void Shard::on_directory_offline(const LogDir& dir) {
     for_each_partition([&](Partition& partition) {
         if (partition.directory_id() == dir.id) partition.go_offline();
     });
+    coordinators_->on_image();
 }
 
 void Shard::stop_partitions() {
+    coordinators_->stop();
     topics_.clear();
     topic_order_.clear();
     partition_count_ = 0;

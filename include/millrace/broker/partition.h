@@ -50,6 +50,15 @@ struct ProduceOutcome {
     Offset required = kNoOffset;
 };
 
+/// A transaction marker to be appended.
+struct MarkerAppend {
+    ProducerId producer_id;
+    ProducerEpoch producer_epoch;
+    bool commit = false;
+    CoordinatorEpoch coordinator_epoch;
+    int transaction_version = 0;
+};
+
 struct PartitionFetch {
     int64_t fetch_offset = 0;
     int32_t max_bytes = 0;
@@ -104,8 +113,17 @@ class Partition {
     /// Deleted or no longer assigned here.
     void stop(ErrorCode error);
 
-    /// `batch` passed check_produce_shape; `acks` is -1, 0 or 1. May edit the bytes.
-    ProduceOutcome produce(Buffer batch, int16_t acks);
+    /// `batch` passed check_produce_shape; `acks` is -1, 0 or 1. May edit the bytes. `guard` is
+    /// what start_verification gave for a transactional batch.
+    ProduceOutcome produce(Buffer batch, int16_t acks, storage::VerificationGuard guard = {});
+    /// A coordinator's own records, built by this node, with the checks of acks=all.
+    ProduceOutcome append_internal(Buffer batch, storage::VerificationGuard guard = {});
+    /// Ends the transaction of a producer; the checks of acks=all, epochs as the log knows them.
+    ProduceOutcome append_marker(const MarkerAppend& marker);
+    /// Called inside every call that moved the high watermark; it may only take a note.
+    void set_high_watermark_listener(MoveFunction<void()> listener) {
+        on_high_watermark_ = std::move(listener);
+    }
     /// Calls `done` once, now or later: at the high watermark (acks -1) or, for other acks where
     /// flush.messages asks for it, at the sync that covers `required`.
     void when_acked(Offset required, int16_t acks, Instant deadline,
@@ -142,6 +160,7 @@ class Partition {
     };
 
     Status become_leader(const metadata::PartitionImage& image);
+    void append(storage::AppendInput input, ProduceOutcome& outcome);
     void carry_out(replication::LeaderOutput& output);
     void on_appended();
     void advance_to(Offset end);
@@ -165,6 +184,7 @@ class Partition {
     Offset told_end_ = kNoOffset;      // log end the leader machine knows
     uint64_t bytes_told_ = 0;          // size of the log when watchers were last told
     FetchWatchList watches_;
+    MoveFunction<void()> on_high_watermark_;
     replication::LeaderOutput output_;
     std::vector<PendingAck> acks_;
     std::vector<PendingFlush> flushes_;

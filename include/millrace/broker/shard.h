@@ -28,6 +28,7 @@
 namespace millrace::broker {
 
 class ControllerLink;
+class CoordinatorHost;
 class QuorumDriver;
 
 /// References live as long as the node.
@@ -80,6 +81,7 @@ class Shard {
     FetchWatchList& parked_fetches() { return parked_fetches_; }
     replication::FetchSessionCache& fetch_sessions() { return fetch_sessions_; }
     ProducerIds& producer_ids() { return producer_ids_; }
+    CoordinatorHost& coordinators() { return *coordinators_; }
     /// Draws for answers that Kafka randomises (Metadata's controller id).
     Rng& rng() { return rng_; }
 
@@ -123,6 +125,7 @@ class Shard {
         Uuid directory;
     };
     std::vector<DirectoryReport> directory_reports_;
+    std::unique_ptr<CoordinatorHost> coordinators_;
 };
 
 }  // namespace millrace::broker

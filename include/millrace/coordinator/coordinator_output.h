@@ -47,6 +47,7 @@ struct Marker {
     Producer producer;
     bool commit = false;
     CoordinatorEpoch coordinator_epoch;
+    int16_t transaction_version = 0;  // of the transaction that ends
 };
 
 /// One atomic append through the partition with acks=all: either records, all stamped with
