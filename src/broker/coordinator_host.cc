@@ -14,6 +14,7 @@ constexpr LogChannel kLog{"coordinator"};
 /// Kafka asks the controller for internal topics with this deadline.
 constexpr int32_t kCreateTimeoutMs = 30'000;
 
+using coordinator::GroupCoordinator;
 using coordinator::TransactionCoordinator;
 using coordinator::TxnOutput;
 
@@ -49,26 +50,21 @@ size_t load_bytes(const BrokerConfig& config, CoordinatorKind kind) {
     return static_cast<size_t>(config.number(topic_of(kind).load_bytes_key));
 }
 
-coordinator::TxnOptions txn_options(const BrokerConfig& config, int16_t transaction_version) {
-    coordinator::TxnOptions options;
-    options.timeout_max_ms = static_cast<int32_t>(config.number("transaction.max.timeout.ms"));
-    options.id_expiration_ms = config.number("transactional.id.expiration.ms");
-    options.abort_interval = milliseconds(
-        config.number("transaction.abort.timed.out.transaction.cleanup.interval.ms"));
-    options.expire_interval = milliseconds(
-        config.number("transaction.remove.expired.transaction.cleanup.interval.ms"));
-    options.two_phase_commit = config.text("transaction.two.phase.commit.enable") == "true";
-    options.transaction_version = transaction_version;
-    return options;
-}
 }  // namespace
 
 CoordinatorHost::Impl::Impl(Shard& s)
     : shard(s),
+      group_settings(std::make_shared<const coordinator::GroupSettings>(
+          make_group_settings(s.config()))),
+      groups(s, kOffsetsTopic, load_bytes(s.config(), CoordinatorKind::Group),
+             {[this](PartitionIndex, LeaderEpoch) {
+                  return std::make_unique<GroupCoordinator>(group_settings, shard.rng().next());
+              },
+              nullptr}),
       txns(s, kTransactionsTopic, load_bytes(s.config(), CoordinatorKind::Transaction),
            {[this](PartitionIndex, LeaderEpoch) {
                 return std::make_unique<TransactionCoordinator>(
-                    txn_options(shard.config(), transaction_version()));
+                    make_txn_options(shard.config(), transaction_version()));
             },
             [this](PartitionIndex index, TxnOutput& out) { carry_out_txn(index, out); }}),
       add_retry_delay(
@@ -81,12 +77,21 @@ CoordinatorHost::~CoordinatorHost() = default;
 
 void CoordinatorHost::on_image() {
     const int16_t level = impl_->transaction_version();
+    impl_->groups.on_image();
     impl_->txns.on_image();
+    const metadata::ImagePtr image = impl_->shard.image_pointer();
+    impl_->groups.for_each([&](GroupCoordinator& machine, const Tick& tick,
+                               GroupCoordinator::Output& out) {
+        machine.on_image(tick, image, out);
+    });
     impl_->txns.for_each_machine(
         [level](TransactionCoordinator& machine) { machine.set_transaction_version(level); });
 }
 
-void CoordinatorHost::stop() { impl_->txns.stop(); }
+void CoordinatorHost::stop() {
+    impl_->groups.stop();
+    impl_->txns.stop();
+}
 
 PartitionIndex CoordinatorHost::partition_of(CoordinatorKind kind, std::string_view key) const {
     const InternalTopic& internal = topic_of(kind);
@@ -102,7 +107,8 @@ PartitionIndex CoordinatorHost::partition_of(CoordinatorKind kind, std::string_v
 CoordinatorHost::Route CoordinatorHost::route(CoordinatorKind kind, std::string_view key) const {
     if (!impl_->shard.logs_taken_over()) return {ErrorCode::CoordinatorNotAvailable, {}};
     const PartitionIndex index = partition_of(kind, key);
-    const bool led = kind == CoordinatorKind::Transaction && impl_->txns.leads(index);
+    const bool led = kind == CoordinatorKind::Group ? impl_->groups.leads(index)
+                                                    : impl_->txns.leads(index);
     return {led ? ErrorCode::None : ErrorCode::NotCoordinator, index};
 }
 
@@ -153,6 +159,16 @@ void CoordinatorHost::create_topic(CoordinatorKind kind) {
                              error_code_name(error), created.error_message.value_or(""));
                 }
             }));
+}
+
+void CoordinatorHost::run_group(PartitionIndex partition, GroupCall call,
+                                Reply<coordinator::GroupResponse> reply,
+                                storage::VerificationGuard guard) {
+    impl_->groups.run(partition, std::move(call), std::move(reply), guard);
+}
+
+std::vector<PartitionIndex> CoordinatorHost::group_partitions() const {
+    return impl_->groups.partitions();
 }
 
 void CoordinatorHost::run_txn(PartitionIndex partition, TxnCall call,

@@ -156,6 +156,13 @@ class CoordinatorRunner {
         drive(led, [&](Machine& machine, const Tick& now, Output& out) {
             machine.on_elected(now, led->epoch, out);
         });
+        if constexpr (requires(Machine& m, Tick t, Output& o) {
+                          m.on_image(t, shard_.image_pointer(), o);
+                      }) {
+            drive(led, [&](Machine& machine, const Tick& now, Output& out) {
+                machine.on_image(now, shard_.image_pointer(), out);
+            });
+        }
         post_slice(led);
     }
 

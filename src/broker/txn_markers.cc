@@ -58,6 +58,7 @@ void CoordinatorHost::Impl::write_marker(const MarkerWrite& write,
     Partition* partition =
         topic == nullptr ? nullptr : shard.partition(topic->id, name.partition);
     if (partition == nullptr) return done(ErrorCode::UnknownTopicOrPartition);
+    if (name.topic == kOffsetsTopic) return write_offsets_marker(write, std::move(done));
     const coordinator::Marker& marker = write.marker;
     const ProduceOutcome outcome = partition->append_marker(
         {marker.producer.id, marker.producer.epoch, marker.commit, marker.coordinator_epoch,
@@ -67,6 +68,27 @@ void CoordinatorHost::Impl::write_marker(const MarkerWrite& write,
     const Instant deadline =
         shard.env().clock.now() + milliseconds(shard.config().request_timeout_ms);
     partition->when_acked(outcome.required, -1, deadline, std::move(done));
+}
+
+/// The group machine makes the offsets visible and has the marker appended (KAFKA-17507).
+void CoordinatorHost::Impl::write_offsets_marker(const MarkerWrite& write,
+                                                 MoveFunction<void(ErrorCode)> done) {
+    const PartitionIndex index = write.partition.partition;
+    if (!groups.leads(index)) return done(ErrorCode::NotLeaderOrFollower);
+    groups.run(
+        index,
+        [&](coordinator::GroupCoordinator& machine, const Tick& tick, RequestId id,
+            coordinator::GroupCoordinator::Output& out) {
+            machine.end_transaction(tick, id, write.marker, out);
+        },
+        Reply<coordinator::GroupResponse>(
+            [done = std::move(done)](coordinator::GroupResponse response) mutable {
+                const ErrorCode error = std::get<coordinator::MarkerWritten>(response).error;
+                const bool moved = error == ErrorCode::CoordinatorLoadInProgress ||
+                                   error == ErrorCode::CoordinatorNotAvailable ||
+                                   error == ErrorCode::NotCoordinator;
+                done(moved ? ErrorCode::NotLeaderOrFollower : error);
+            }));
 }
 
 void CoordinatorHost::write_marker(const MarkerWrite& write, MoveFunction<void(ErrorCode)> done) {

@@ -8,9 +8,7 @@
 // A handler looks up the partition of its key, then runs a call on the machine:
 //     const auto route = host.group_route(group_id);          // NOT_COORDINATOR and the like
 //     if (route.error != ErrorCode::None) answer in the request's own shape
-//     host.run_group(route.partition,
-//                    [request](GroupCoordinator& machine, const Tick& tick, RequestId id, Output& out)
-//                        { machine.join(tick, id, request, out); },
+//     host.run_group(route.partition, [=](auto& machine, auto& tick, auto id, auto& out) { ... },
 //                    Reply<GroupResponse>(...));
 // The machine itself answers while it is loading. Every Reply is sent exactly once, also when the
 // leadership ends; a node that goes away drops them.
@@ -28,6 +26,7 @@
 #include "millrace/base/ids.h"
 #include "millrace/base/move_function.h"
 #include "millrace/base/reply.h"
+#include "millrace/coordinator/group_coordinator.h"
 #include "millrace/coordinator/transaction_coordinator.h"
 #include "millrace/storage/log_types.h"
 
@@ -45,6 +44,8 @@ class CoordinatorHost {
   public:
     using Tick = coordinator::Tick;
     using RequestId = coordinator::RequestId;
+    using GroupCall = MoveFunction<void(coordinator::GroupCoordinator&, const Tick&, RequestId,
+                                        coordinator::GroupCoordinator::Output&)>;
     using TxnCall = MoveFunction<void(coordinator::TransactionCoordinator&, const Tick&, RequestId,
                                       coordinator::TxnOutput&)>;
 
@@ -81,6 +82,14 @@ class CoordinatorHost {
     Found find(CoordinatorKind kind, std::string_view key);
     /// Asks the controller for the internal topic, with Kafka's configs; one request at a time.
     void create_topic(CoordinatorKind kind);
+
+    // --- groups
+    /// REQUIRES: `partition` comes from group_route or group_partitions, in this very event.
+    /// `guard`: of a transactional offset commit, from start_verification on the partition.
+    void run_group(PartitionIndex partition, GroupCall call,
+                   Reply<coordinator::GroupResponse> reply, storage::VerificationGuard guard = {});
+    /// Those of __consumer_offsets that this node leads, ascending.
+    std::vector<PartitionIndex> group_partitions() const;
 
     // --- transactions
     void run_txn(PartitionIndex partition, TxnCall call, Reply<coordinator::TxnResponse> reply);
