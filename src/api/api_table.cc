@@ -11,23 +11,33 @@ void serve_alter_configs(ServeCall&&);
 void serve_api_versions(ServeCall&&);
 void serve_create_partitions(ServeCall&&);
 void serve_create_topics(ServeCall&&);
+void serve_delete_groups(ServeCall&&);
 void serve_delete_records(ServeCall&&);
 void serve_delete_topics(ServeCall&&);
 void serve_describe_cluster(ServeCall&&);
 void serve_describe_configs(ServeCall&&);
+void serve_describe_groups(ServeCall&&);
 void serve_describe_log_dirs(ServeCall&&);
 void serve_describe_producers(ServeCall&&);
 void serve_describe_quorum(ServeCall&&);
 void serve_describe_topic_partitions(ServeCall&&);
 void serve_elect_leaders(ServeCall&&);
 void serve_fetch(ServeCall&&);
+void serve_heartbeat(ServeCall&&);
 void serve_incremental_alter_configs(ServeCall&&);
 void serve_init_producer_id(ServeCall&&);
+void serve_join_group(ServeCall&&);
+void serve_leave_group(ServeCall&&);
 void serve_list_config_resources(ServeCall&&);
+void serve_list_groups(ServeCall&&);
 void serve_list_offsets(ServeCall&&);
 void serve_metadata(ServeCall&&);
+void serve_offset_commit(ServeCall&&);
+void serve_offset_delete(ServeCall&&);
+void serve_offset_fetch(ServeCall&&);
 void serve_offset_for_leader_epoch(ServeCall&&);
 void serve_produce(ServeCall&&);
+void serve_sync_group(ServeCall&&);
 void serve_unregister_broker(ServeCall&&);
 void serve_update_features(ServeCall&&);
 
@@ -43,6 +53,14 @@ constexpr ApiRow kRows[] = {
     {ApiKey::Fetch, kBroker, serve_fetch},
     {ApiKey::ListOffsets, kBroker, serve_list_offsets},
     {ApiKey::Metadata, kBroker, serve_metadata},
+    {ApiKey::OffsetCommit, kBroker, serve_offset_commit},
+    {ApiKey::OffsetFetch, kBroker, serve_offset_fetch},
+    {ApiKey::JoinGroup, kBroker, serve_join_group},
+    {ApiKey::Heartbeat, kBroker, serve_heartbeat},
+    {ApiKey::LeaveGroup, kBroker, serve_leave_group},
+    {ApiKey::SyncGroup, kBroker, serve_sync_group},
+    {ApiKey::DescribeGroups, kBroker, serve_describe_groups},
+    {ApiKey::ListGroups, kBroker, serve_list_groups},
     {ApiKey::ApiVersions, kBoth, serve_api_versions},
     {ApiKey::CreateTopics, kBoth, serve_create_topics},
     {ApiKey::DeleteTopics, kBoth, serve_delete_topics},
@@ -53,8 +71,10 @@ constexpr ApiRow kRows[] = {
     {ApiKey::AlterConfigs, kBoth, serve_alter_configs},
     {ApiKey::DescribeLogDirs, kBroker, serve_describe_log_dirs},
     {ApiKey::CreatePartitions, kBoth, serve_create_partitions},
+    {ApiKey::DeleteGroups, kBroker, serve_delete_groups},
     {ApiKey::ElectLeaders, kBoth, serve_elect_leaders},
     {ApiKey::IncrementalAlterConfigs, kBoth, serve_incremental_alter_configs},
+    {ApiKey::OffsetDelete, kBroker, serve_offset_delete},
     {ApiKey::DescribeQuorum, kBoth, serve_describe_quorum},
     {ApiKey::UpdateFeatures, kBoth, serve_update_features},
     {ApiKey::DescribeCluster, kBoth, serve_describe_cluster},
