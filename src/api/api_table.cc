@@ -7,6 +7,8 @@
 
 namespace millrace::api {
 
+void serve_add_offsets_to_txn(ServeCall&&);
+void serve_add_partitions_to_txn(ServeCall&&);
 void serve_alter_configs(ServeCall&&);
 void serve_api_versions(ServeCall&&);
 void serve_create_partitions(ServeCall&&);
@@ -21,8 +23,11 @@ void serve_describe_log_dirs(ServeCall&&);
 void serve_describe_producers(ServeCall&&);
 void serve_describe_quorum(ServeCall&&);
 void serve_describe_topic_partitions(ServeCall&&);
+void serve_describe_transactions(ServeCall&&);
 void serve_elect_leaders(ServeCall&&);
+void serve_end_txn(ServeCall&&);
 void serve_fetch(ServeCall&&);
+void serve_find_coordinator(ServeCall&&);
 void serve_heartbeat(ServeCall&&);
 void serve_incremental_alter_configs(ServeCall&&);
 void serve_init_producer_id(ServeCall&&);
@@ -31,6 +36,7 @@ void serve_leave_group(ServeCall&&);
 void serve_list_config_resources(ServeCall&&);
 void serve_list_groups(ServeCall&&);
 void serve_list_offsets(ServeCall&&);
+void serve_list_transactions(ServeCall&&);
 void serve_metadata(ServeCall&&);
 void serve_offset_commit(ServeCall&&);
 void serve_offset_delete(ServeCall&&);
@@ -38,8 +44,10 @@ void serve_offset_fetch(ServeCall&&);
 void serve_offset_for_leader_epoch(ServeCall&&);
 void serve_produce(ServeCall&&);
 void serve_sync_group(ServeCall&&);
+void serve_txn_offset_commit(ServeCall&&);
 void serve_unregister_broker(ServeCall&&);
 void serve_update_features(ServeCall&&);
+void serve_write_txn_markers(ServeCall&&);
 
 namespace {
 
@@ -55,6 +63,7 @@ constexpr ApiRow kRows[] = {
     {ApiKey::Metadata, kBroker, serve_metadata},
     {ApiKey::OffsetCommit, kBroker, serve_offset_commit},
     {ApiKey::OffsetFetch, kBroker, serve_offset_fetch},
+    {ApiKey::FindCoordinator, kBroker, serve_find_coordinator},
     {ApiKey::JoinGroup, kBroker, serve_join_group},
     {ApiKey::Heartbeat, kBroker, serve_heartbeat},
     {ApiKey::LeaveGroup, kBroker, serve_leave_group},
@@ -67,6 +76,11 @@ constexpr ApiRow kRows[] = {
     {ApiKey::DeleteRecords, kBroker, serve_delete_records},
     {ApiKey::InitProducerId, kBroker, serve_init_producer_id},
     {ApiKey::OffsetForLeaderEpoch, kBroker, serve_offset_for_leader_epoch},
+    {ApiKey::AddPartitionsToTxn, kBroker, serve_add_partitions_to_txn},
+    {ApiKey::AddOffsetsToTxn, kBroker, serve_add_offsets_to_txn},
+    {ApiKey::EndTxn, kBroker, serve_end_txn},
+    {ApiKey::WriteTxnMarkers, kBroker, serve_write_txn_markers},
+    {ApiKey::TxnOffsetCommit, kBroker, serve_txn_offset_commit},
     {ApiKey::DescribeConfigs, kBoth, serve_describe_configs},
     {ApiKey::AlterConfigs, kBoth, serve_alter_configs},
     {ApiKey::DescribeLogDirs, kBroker, serve_describe_log_dirs},
@@ -80,6 +94,8 @@ constexpr ApiRow kRows[] = {
     {ApiKey::DescribeCluster, kBoth, serve_describe_cluster},
     {ApiKey::DescribeProducers, kBroker, serve_describe_producers},
     {ApiKey::UnregisterBroker, kBoth, serve_unregister_broker},
+    {ApiKey::DescribeTransactions, kBroker, serve_describe_transactions},
+    {ApiKey::ListTransactions, kBroker, serve_list_transactions},
     {ApiKey::ListConfigResources, kBroker, serve_list_config_resources},
     {ApiKey::DescribeTopicPartitions, kBroker, serve_describe_topic_partitions},
 };

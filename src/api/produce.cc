@@ -3,8 +3,8 @@
 // Served: v3-13 (v0-2 are advertised and closed, see api_table.cc).
 // Behavior: checks in the order of dataplane.md B.1; each partition stands or falls alone; acks=0
 // has no answer and closes the connection on any error; acks=-1 waits for the high watermark.
-// Version notes: v8 record errors (KIP-467), v10 leader hints (KIP-951), v13 topic ids.
-// Not done: transactional batches (answered as if the coordinator were not available).
+// Version notes: v8 record errors (KIP-467), v10 leader hints (KIP-951), v11 TRANSACTION_ABORTABLE,
+// v12 adds partitions to the transaction by itself (KIP-890), v13 topic ids.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -13,6 +13,9 @@
 
 #include "api/lookup.h"
 #include "api/serve.h"
+#include "api/txn_verification.h"
+#include "millrace/broker/coordinator_host.h"
+#include "millrace/env/clock.h"
 #include "millrace/record/batch_validate.h"
 #include "millrace/wire/gen/produce_request.h"
 #include "millrace/wire/gen/produce_response.h"
@@ -25,14 +28,29 @@ using Request = wire::ProduceRequest;
 using Response = wire::ProduceResponse;
 using PartitionAnswer = Response::PartitionProduceResponse;
 
+/// What the request says of one partition, beside its answer.
+struct Part {
+    const metadata::TopicImage* topic;
+    Buffer records;
+    record::ProduceShape shape;
+    PartitionAnswer* answer;
+    bool refused = false;
+    storage::VerificationGuard guard;
+};
+
 /// A request between its parts; shared by the partitions it still waits for.
 struct ProduceOperation {
     RequestContext context;
     Response response;
     Reply<Response> reply;
+    metadata::ImagePtr image;  // what the parts' topics point into
+    std::vector<Part> parts;
     size_t waiting = 1;  // partitions, and the handler itself until it is through
     int16_t acks = 0;
+    int32_t timeout_ms = 0;
+    ~ProduceOperation() { reply.abandon(); }  // only a node that goes away drops a verification
 };
+using ProduceOperationPtr = std::shared_ptr<ProduceOperation>;
 
 void produce_finish(ProduceOperation& operation) {
     if (--operation.waiting > 0) return;
@@ -72,11 +90,14 @@ void add_leader_hint(ProduceOperation& operation, const metadata::TopicImage& to
     endpoint.rack = address->rack;
 }
 
-/// Checks 7 and 8 of B.1, then the append. `answer` stays in place while the operation lives.
-void produce_on_shard(const std::shared_ptr<ProduceOperation>& operation,
-                      const metadata::TopicImage* topic, Buffer batch, int32_t timeout_ms,
-                      PartitionAnswer& answer) {
+/// Checks 7 and 8 of B.1, then the append. The answer stays in place while the operation lives.
+void produce_on_shard(const ProduceOperationPtr& operation, Part& part) {
     broker::Shard& shard = operation->context.shard();
+    const metadata::TopicImage* topic = part.topic;
+    PartitionAnswer& answer = *part.answer;
+    Buffer batch = part.records.size() == part.shape.batch_bytes
+                       ? std::move(part.records)
+                       : part.records.slice(0, part.shape.batch_bytes);
     if (is_internal_topic(topic->name) && operation->context.client_id() != "__admin_client") {
         return set_error(answer, ErrorCode::InvalidTopicException);
     }
@@ -89,7 +110,7 @@ void produce_on_shard(const std::shared_ptr<ProduceOperation>& operation,
         return;
     }
     broker::Partition& partition = *found.partition;
-    broker::ProduceOutcome outcome = partition.produce(std::move(batch), operation->acks);
+    broker::ProduceOutcome outcome = partition.produce(std::move(batch), operation->acks, part.guard);
     answer.error_code = code(outcome.error);
     answer.base_offset = outcome.base_offset;
     answer.log_append_time_ms = outcome.log_append_time_ms;
@@ -107,21 +128,12 @@ void produce_on_shard(const std::shared_ptr<ProduceOperation>& operation,
     if (!partition.must_wait(outcome.required, operation->acks)) return;
     ++operation->waiting;
     partition.when_acked(outcome.required, operation->acks,
-                         shard.env().clock.now() + milliseconds(std::max(0, timeout_ms)),
+                         shard.env().clock.now() + milliseconds(std::max(0, operation->timeout_ms)),
                          [operation, &answer](ErrorCode error) {
                              answer.error_code = code(error);  // 7 and 20 keep the offset
                              produce_finish(*operation);
                          });
 }
-
-/// What the request says of one partition, beside its answer.
-struct Part {
-    const metadata::TopicImage* topic;
-    Buffer records;
-    record::ProduceShape shape;
-    PartitionAnswer* answer;
-    bool refused = false;
-};
 
 Buffer single_buffer(std::optional<BufferChain>& records) {
     if (!records || records->empty()) return {};
@@ -191,9 +203,29 @@ ErrorCode check_part(const Part& part, int16_t version) {
     return part.shape.error;
 }
 
-/// Until the transaction coordinator exists the verification cannot be done: Kafka's own answer
-/// while the coordinator is away, which clients retry.
-void refuse_transactional(std::vector<Part>& parts) {
+/// Step 9: what passed all checks goes to its partition.
+void append_parts(const ProduceOperationPtr& operation) {
+    const bool acks_valid = operation->acks >= -1 && operation->acks <= 1;
+    for (Part& part : operation->parts) {
+        if (part.refused) continue;
+        if (acks_valid) {
+            produce_on_shard(operation, part);
+        } else {
+            set_error(*part.answer, ErrorCode::InvalidRequiredAcks);
+        }
+    }
+    produce_finish(*operation);
+}
+
+void refuse(Part& part, ErrorCode error, std::string message) {
+    set_error(*part.answer, error);
+    part.answer->error_message = std::move(message);
+    part.refused = true;
+}
+
+/// The producer of a transactional request; nothing without transactional batches. A request of
+/// several producers is refused as a whole.
+const Part* transactional_part(std::vector<Part>& parts) {
     const Part* first = nullptr;
     bool mixed = false;
     for (const Part& part : parts) {
@@ -202,21 +234,79 @@ void refuse_transactional(std::vector<Part>& parts) {
         mixed |= part.shape.producer_id != first->shape.producer_id ||
                  part.shape.producer_epoch != first->shape.producer_epoch;
     }
+    if (!mixed) return first;
     for (Part& part : parts) {
-        if (part.refused || first == nullptr) continue;
-        if (mixed) {
-            set_error(*part.answer, ErrorCode::InvalidProducerIdMapping);
-            part.answer->error_message =
-                "Transactional records contained more than one producer ID";
+        if (part.refused) continue;
+        refuse(part, ErrorCode::InvalidProducerIdMapping,
+               "Transactional records contained more than one producer ID");
+    }
+    return nullptr;
+}
+
+/// Takes guards for the partitions that have no open transaction of this epoch (KIP-890).
+std::set<TopicPartition> take_guards(const ProduceOperationPtr& operation, TxnSupport support) {
+    broker::Shard& shard = operation->context.shard();
+    std::set<TopicPartition> unverified;
+    for (Part& part : operation->parts) {
+        if (part.refused || !part.shape.is_transactional) continue;
+        const Found found = find_partition(shard, part.topic, part.answer->index);
+        if (found.error != ErrorCode::None) continue;  // the append answers it
+        const auto guarded = found.partition->log().start_verification(
+            part.shape.producer_id, part.shape.producer_epoch,
+            record::BatchView(part.records.view()).base_sequence(), support == TxnSupport::Add,
+            shard.env().clock.wall());
+        if (guarded.error != ErrorCode::None) {
+            set_error(*part.answer, guarded.error);
             part.refused = true;
-        } else if (part.shape.is_transactional) {
-            set_error(*part.answer, ErrorCode::NotEnoughReplicas);
-            part.answer->error_message =
-                "Unable to verify the partition has been added to the transaction. Underlying "
-                "error: COORDINATOR_NOT_AVAILABLE";
+            continue;
+        }
+        part.guard = guarded.guard;
+        if (part.guard.id != 0) unverified.insert(found.partition->name());
+    }
+    return unverified;
+}
+
+void on_verified(const ProduceOperationPtr& operation,
+                 const broker::CoordinatorHost::Verified& verified, TxnSupport support) {
+    for (Part& part : operation->parts) {
+        if (part.refused || part.guard.id == 0) continue;
+        const ErrorCode error = verification_error(
+            verified, {part.topic->name, PartitionIndex(part.answer->index)}, support);
+        if (error == ErrorCode::None) continue;
+        if (error == ErrorCode::NotEnoughReplicas) {
+            refuse(part, error,
+                   std::string("Unable to verify the partition has been added to the transaction. "
+                               "Underlying error: ") + error_code_name(verified.error));
+        } else if (error == ErrorCode::InvalidTxnState) {
+            refuse(part, error, "Partition was not added to the transaction");
+        } else {
+            set_error(*part.answer, error);
             part.refused = true;
         }
     }
+    append_parts(operation);
+}
+
+/// Step 8: transactional batches pass the transaction's coordinator first.
+void verify_and_append(const ProduceOperationPtr& operation,
+                       const std::optional<std::string>& transactional_id) {
+    broker::Shard& shard = operation->context.shard();
+    const Part* first = transactional_part(operation->parts);
+    const TxnSupport support = txn_support(operation->context.version, 11);
+    const bool verify = shard.dynamic_settings().transaction_partition_verification_enable ||
+                        support == TxnSupport::Add;
+    if (first == nullptr || !transactional_id || !verify) return append_parts(operation);
+    broker::CoordinatorHost::Verification verification;
+    verification.transactional_id = *transactional_id;
+    verification.producer = {first->shape.producer_id, first->shape.producer_epoch};
+    verification.partitions = take_guards(operation, support);
+    verification.add = support == TxnSupport::Add;
+    if (verification.partitions.empty()) return append_parts(operation);
+    shard.coordinators().verify(
+        std::move(verification),
+        [operation, support](const broker::CoordinatorHost::Verified& verified) {
+            on_verified(operation, verified, support);
+        });
 }
 
 /// Kafka collects a request into maps: of a partition named twice only the last copy counts, and
@@ -259,30 +349,18 @@ void handle_produce(RequestContext&& context, Request request, Reply<Response> r
     operation->context = std::move(context);
     operation->reply = std::move(reply);
     operation->acks = request.acks;
+    operation->timeout_ms = request.timeout_ms;
+    operation->image = operation->context.shard().image_pointer();
     const int16_t version = operation->context.version;
-    std::vector<Part> parts = split(*operation, request);
-    if (refuse_whole_request(request, parts)) return produce_finish(*operation);
-    for (Part& part : parts) {
+    operation->parts = split(*operation, request);
+    if (refuse_whole_request(request, operation->parts)) return produce_finish(*operation);
+    for (Part& part : operation->parts) {
         const ErrorCode error = check_part(part, version);
         if (error == ErrorCode::None) continue;
         set_error(*part.answer, error);
         part.refused = true;
     }
-    refuse_transactional(parts);
-    const bool acks_valid = request.acks >= -1 && request.acks <= 1;
-    for (Part& part : parts) {
-        if (part.refused) continue;
-        if (!acks_valid) {
-            set_error(*part.answer, ErrorCode::InvalidRequiredAcks);
-            continue;
-        }
-        Buffer batch = part.records.size() == part.shape.batch_bytes
-                           ? std::move(part.records)
-                           : part.records.slice(0, part.shape.batch_bytes);
-        produce_on_shard(operation, part.topic, std::move(batch), request.timeout_ms,
-                         *part.answer);
-    }
-    produce_finish(*operation);
+    verify_and_append(operation, request.transactional_id);
 }
 
 void serve_produce(ServeCall&& call) { serve<Request, Response>(std::move(call), handle_produce); }

@@ -43,6 +43,7 @@ THIRD_PARTY = (
     ("snappy", ("src/record/compression.cc", "src/record/codec_snappy.cc")),
     ("zlib", ("src/record/compression.cc", "src/record/codec_gzip.cc")),
     ("igzip", ("src/record/compression.cc", "src/record/codec_gzip.cc")),
+    ("re2/", ("src/coordinator/regex.cc", "src/api/txn_admin.cc")),
     ("boost/asio", ("net", "tools/cli")),
     ("boost/system", ("net", "tools/cli")),
     ("openssl/", ("net",)),

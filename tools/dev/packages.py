@@ -27,6 +27,7 @@ PACKAGES = {
         ("zlib1g-dev", "", "codec gzip"),
         ("libisal-dev", "", "CRC-32C at memory speed"),
         ("libssl-dev", "", "TLS, in net"),
+        ("libre2-dev", "", "regular expressions of subscriptions and listings"),
         ("libgtest-dev", "", "unit tests; the build makes them with the rest"),
     ),
     "test": (
