@@ -95,7 +95,9 @@ Failure usage_failure(CLI::App& root, const std::vector<std::string>& words,
 }
 
 int report(const Context& context, const Failure& failure) {
-    if (context.json()) {
+    if (context.json() && !failure.json.empty()) {
+        std::cerr << failure.json << '\n';
+    } else if (context.json()) {
         nlohmann::ordered_json json;
         json["apiVersion"] = "v1";
         json["kind"] = "Error";
@@ -108,6 +110,25 @@ int report(const Context& context, const Failure& failure) {
         if (!failure.fix.empty()) std::cerr << "  fix: " << failure.fix << '\n';
     }
     return failure.exit_code;
+}
+
+/// -o json is asked for, though parsing may not have come to it.
+bool wants_json(const std::vector<std::string>& words) {
+    for (size_t i = 0; i < words.size(); ++i) {
+        if (words[i] == "-ojson" || words[i] == "-o=json" || words[i] == "--output=json") return true;
+        const bool option = words[i] == "-o" || words[i] == "--output";
+        if (option && i + 1 < words.size() && words[i + 1] == "json") return true;
+    }
+    return false;
+}
+
+/// A failure before the command ran: its options may not have reached the context.
+int report_early(Context& context, const std::vector<std::string>& words, Failure failure) {
+    if (!words.empty() && words.front() == "rebalance-rackaware" && wants_json(words)) {
+        context.output = "json";
+        if (failure.json.empty()) failure.json = rebalance_usage_json(failure.error);
+    }
+    return report(context, failure);
 }
 
 }  // namespace
@@ -148,6 +169,7 @@ void add_commands(CLI::App& root, Context& context) {
     log->require_subcommand(1);
     add_log_dump(*log, context);
     add_log_verify(*log, context);
+    add_rebalance(root, context);
     add_health(root, context);
     add_version(root, context);
     add_completion(root, context);
@@ -190,10 +212,10 @@ int run(int argc, const char* const* argv, const std::function<void(CLI::App&, C
         std::cout << command->help(parent != nullptr ? full_name(parent) : "");
         return kDone;
     } catch (const CLI::ParseError& error) {
-        return report(context, usage_failure(root, words, error));
+        return report_early(context, words, usage_failure(root, words, error));
     } catch (const Failure& failure) {
         std::cout.flush();
-        return report(context, failure);
+        return report_early(context, words, failure);
     }
 }
 

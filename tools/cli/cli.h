@@ -26,6 +26,7 @@ enum ExitCode : int {
     kNotFound = 5,
     kConflict = 6,
     kUnhealthy = 10,  // the command worked; what it looked at is unhealthy
+    kPending = 11,    // the command worked; --check found changes to make
     kInterrupted = 130,
 };
 
@@ -34,6 +35,7 @@ struct Failure {
     int exit_code = kFailed;
     std::string error;
     std::string fix;  // may be empty
+    std::string json{};  // what -o json prints instead of the usual form, or empty
 };
 
 /// Options that every command takes, and the exit code of the one that ran.
@@ -65,8 +67,12 @@ void add_health(CLI::App& root, Context& context);
 void add_config_commands(CLI::App& root, Context& context);
 void add_log_dump(CLI::App& log, Context& context);
 void add_log_verify(CLI::App& log, Context& context);
+void add_rebalance(CLI::App& root, Context& context);
 void add_version(CLI::App& root, Context& context);
 void add_completion(CLI::App& root, Context& context);
+
+/// The JSON of a usage error of rebalance-rackaware, whose errors have a form of their own.
+std::string rebalance_usage_json(const std::string& message);
 
 /// Every command of this library.
 void add_commands(CLI::App& root, Context& context);

@@ -1,0 +1,433 @@
+// src/placement/balance.cc: the narrowest window of loads, the cheapest way into it, and its proof.
+#include "placement/balance.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "placement/exhaustive.h"
+#include "placement/swap_graph.h"
+
+namespace millrace::placement {
+namespace {
+
+constexpr int64_t kMaxSteps = 150'000'000;  // swaps looked at
+constexpr int64_t kMaxWindows = 12;
+constexpr size_t kFewParts = 10;  // so few are always settled by trying everything
+
+struct Window {
+    int64_t low = 0;
+    int64_t high = 0;
+};
+
+class Balancer {
+  public:
+    explicit Balancer(Draft& draft) : draft_(draft), model_(draft.model), graph_(draft) {
+        for (size_t at = 0; at < model_.parts.size(); ++at) {
+            if (model_.free(model_.parts[at])) parts_.push_back(at);
+        }
+        for (size_t b = 0; b < model_.ids.size(); ++b) {
+            if (model_.role[b] == Role::Target || model_.role[b] == Role::Stay)
+                nodes_.push_back(static_cast<Index>(b));
+        }
+    }
+
+    void run() {
+        level();
+        narrow();
+        const int64_t spread = draft_.spread();
+        int64_t bound = -1;
+        std::vector<Placed> best;
+        int64_t best_bytes = -1;
+        bool proven = true;
+        const std::vector<Window> windows = windows_of(spread, proven);
+        for (const Window& window : windows) {
+            if (!enter(window)) continue;
+            save_bytes(window);
+            const int64_t bytes = draft_.bytes();
+            if (draft_.spread() <= spread && (best_bytes < 0 || bytes < best_bytes)) {
+                best_bytes = bytes;
+                best = all_placed();
+            }
+            const int64_t least = lower_bound(window);
+            if (bound < 0 || least < bound) bound = least;
+        }
+        if (best_bytes >= 0) restore(best);
+        if (!proven) bound = -1;
+        draft_.bound_bytes = std::max(draft_.bound_bytes, bound);
+        settle();
+    }
+
+  private:
+    int64_t load(Index b) const { return draft_.load[static_cast<size_t>(b)]; }
+
+    struct Reach {
+        std::vector<Wide> cost;
+        std::vector<Index> by;
+    };
+
+    /// Cheapest chains from any of the sources. A cycle that saves is carried out at once, and the
+    /// search begins anew.
+    Reach search(const std::vector<Index>& sources) {
+        for (;;) {
+            Reach reach{std::vector<Wide>(model_.ids.size(), kFar),
+                        std::vector<Index>(model_.ids.size(), -1)};
+            for (const Index b : sources)
+                reach.cost[static_cast<size_t>(b)] = 0;
+            bool better = true;
+            size_t rounds = 0;
+            for (; better && rounds <= nodes_.size(); ++rounds)
+                better = relax(reach);
+            if (!better || !save_on_cycle(reach) || graph_.steps() > kMaxSteps) return reach;
+        }
+    }
+
+    bool relax(Reach& reach) {
+        bool better = false;
+        for (const Index b : nodes_) {
+            const Wide here = reach.cost[static_cast<size_t>(b)];
+            if (here == kFar) continue;
+            for (const Index c : nodes_) {
+                const SwapGraph::Arc& arc = graph_.arc(b, c);
+                if (arc.part < 0 || here + arc.cost >= reach.cost[static_cast<size_t>(c)]) continue;
+                reach.cost[static_cast<size_t>(c)] = here + arc.cost;
+                reach.by[static_cast<size_t>(c)] = b;
+                better = true;
+            }
+        }
+        return better;
+    }
+
+    /// After too many rounds some predecessors form a cycle.
+    bool save_on_cycle(const Reach& reach) {
+        for (const Index start : nodes_) {
+            Index slow = start;
+            for (size_t i = 0; i <= nodes_.size() && slow >= 0; ++i)
+                slow = reach.by[static_cast<size_t>(slow)];
+            if (slow < 0) continue;
+            std::vector<Index> cycle{slow};
+            for (Index b = reach.by[static_cast<size_t>(slow)]; b != slow;
+                 b = reach.by[static_cast<size_t>(b)])
+                cycle.push_back(b);
+            cycle.push_back(slow);
+            std::reverse(cycle.begin(), cycle.end());
+            return walk(cycle);
+        }
+        return false;
+    }
+
+    /// Swaps along the brokers; all or nothing, and never dearer than the arcs promised.
+    bool walk(const std::vector<Index>& brokers) {
+        struct Done {
+            size_t part;
+            Index out, in;
+        };
+        std::vector<Done> done;
+        for (size_t i = brokers.size() - 1; i > 0; --i) {
+            const SwapGraph::Arc arc = graph_.arc(brokers[i - 1], brokers[i]);
+            const bool again = std::any_of(done.begin(), done.end(), [&](const Done& d) {
+                return static_cast<int32_t>(d.part) == arc.part;
+            });
+            if (arc.part >= 0 && !again &&
+                graph_.swap(static_cast<size_t>(arc.part), brokers[i - 1], brokers[i])) {
+                done.push_back({static_cast<size_t>(arc.part), brokers[i - 1], brokers[i]});
+                continue;
+            }
+            for (size_t k = done.size(); k-- > 0;)
+                graph_.swap(done[k].part, done[k].in, done[k].out);
+            graph_.renew(brokers[i - 1], brokers[i]);
+            return false;
+        }
+        return true;
+    }
+
+    std::vector<Index> chain_to(const Reach& reach, Index end) const {
+        std::vector<Index> chain{end};
+        while (reach.by[static_cast<size_t>(chain.back())] >= 0 && chain.size() <= nodes_.size())
+            chain.push_back(reach.by[static_cast<size_t>(chain.back())]);
+        std::reverse(chain.begin(), chain.end());
+        return chain;
+    }
+
+    /// The cheapest chain to one of those that `wanted` admits; false when there is none.
+    template <class Wanted>
+    bool send(const std::vector<Index>& sources, const Wanted& wanted) {
+        for (int tries = 0; tries < 5; ++tries) {
+            const Reach reach = search(sources);
+            Index best = -1;
+            for (const Index b : nodes_) {
+                const auto at = static_cast<size_t>(b);
+                if (reach.cost[at] == kFar || reach.by[at] < 0 || !wanted(b)) continue;
+                if (best < 0 || reach.cost[at] < reach.cost[static_cast<size_t>(best)]) best = b;
+            }
+            if (best < 0) return false;
+            if (walk(chain_to(reach, best))) return true;
+        }
+        return false;
+    }
+
+    /// From the highest to any at least two lower, until no chain leads there.
+    void level() {
+        std::vector<uint8_t> stuck(model_.ids.size(), 0);
+        while (graph_.steps() < kMaxSteps) {
+            Index high = -1;
+            for (const Index b : model_.targets) {
+                if (stuck[static_cast<size_t>(b)] == 0 && (high < 0 || load(b) > load(high)))
+                    high = b;
+            }
+            if (high < 0) return;
+            const int64_t top = load(high);
+            if (send({high}, [&](Index b) { return model_.usable(b) && load(b) + 2 <= top; }))
+                std::fill(stuck.begin(), stuck.end(), uint8_t{0});
+            else
+                stuck[static_cast<size_t>(high)] = 1;
+        }
+    }
+
+    /// Windows narrower than the loads: cordoned brokers may give and take, so that the sum varies.
+    void narrow() {
+        std::vector<Placed> best = all_placed();
+        int64_t spread = draft_.spread();
+        while (spread > 0 && graph_.steps() < kMaxSteps) {
+            bool all = true;
+            bool entered = false;
+            for (const Window& window : windows_of(spread - 1, all)) {
+                entered = enter(window);
+                if (entered) break;
+            }
+            if (draft_.spread() < spread) best = all_placed();
+            spread = std::min(spread, draft_.spread());
+            if (!entered) break;
+        }
+        if (draft_.spread() > spread) {
+            restore(best);
+            graph_.rebuild();
+        }
+    }
+
+    std::vector<Window> windows_of(int64_t spread, bool& all) const {
+        std::vector<Window> windows;
+        if (model_.targets.empty()) return windows;
+        int64_t low = load(model_.targets.front());
+        int64_t sum = 0;
+        for (const Index b : model_.targets) {
+            low = std::min(low, load(b));
+            sum += load(b);
+        }
+        windows.push_back({low, low + spread});
+        bool fixed = true;  // the sum of the usable brokers' loads
+        for (const size_t at : parts_) {
+            for (const Index b : model_.now(model_.parts[at]))
+                fixed = fixed && model_.role_of(b) != Role::Stay;
+        }
+        const auto count = static_cast<int64_t>(model_.targets.size());
+        const int64_t first = fixed ? std::max<int64_t>(0, (sum + count - 1) / count - spread)
+                                    : std::max<int64_t>(0, low - kMaxWindows / 2);
+        const int64_t last = fixed ? sum / count : low + kMaxWindows / 2;
+        for (int64_t at = first; at <= last; ++at) {
+            if (at == low) continue;
+            if (static_cast<int64_t>(windows.size()) >= kMaxWindows) {
+                all = false;
+                break;
+            }
+            windows.push_back({at, at + spread});
+        }
+        return windows;
+    }
+
+    bool enter(const Window& window) {
+        const auto inside = [&](Index b) { return !model_.usable(b); };
+        while (graph_.steps() < kMaxSteps) {
+            std::vector<Index> over, some;
+            Index under = -1;
+            for (const Index b : nodes_) {
+                if (model_.usable(b) && load(b) > window.high) over.push_back(b);
+                if (inside(b) || load(b) > window.low) some.push_back(b);
+                if (model_.usable(b) && load(b) < window.low) under = b;
+            }
+            if (over.empty() && under < 0) return true;
+            const bool sent =
+                !over.empty() ? send({over.front()},
+                                     [&](Index b) { return inside(b) || load(b) < window.high; })
+                              : send(some, [&](Index b) { return b == under; });
+            if (!sent) return false;
+        }
+        return false;
+    }
+
+    /// Chains between brokers that have room in the window, and cycles, while they save bytes.
+    void save_bytes(const Window& window) {
+        while (graph_.steps() < kMaxSteps) {
+            std::vector<Index> givers;
+            for (const Index b : nodes_) {
+                if (!model_.usable(b) || load(b) > window.low) givers.push_back(b);
+            }
+            const Reach reach = search(givers);
+            Index best = -1;
+            for (const Index b : nodes_) {
+                const auto at = static_cast<size_t>(b);
+                if (reach.by[at] < 0 || reach.cost[at] >= 0) continue;
+                if (model_.usable(b) && load(b) >= window.high) continue;
+                if (best < 0 || reach.cost[at] < reach.cost[static_cast<size_t>(best)]) best = b;
+            }
+            if (best < 0) return;
+            if (!walk(chain_to(reach, best)) && ++failures_ > kMaxFailures) return;
+        }
+    }
+
+    /// Prices of brokers at which no swap saves; free brokers of the window have the price 0 or the
+    /// sign that fits the end where they stand.
+    std::vector<int64_t> prices_of(const Window& window) {
+        // Distances from a ground node that gives to all above `low` and takes from all below
+        // `high`.
+        std::vector<Wide> distance(model_.ids.size(), 0);
+        Wide ground = 0;
+        bool better = true;
+        for (size_t round = 0; better && round <= nodes_.size() + 1; ++round) {
+            better = false;
+            for (const Index b : nodes_) {
+                Wide& here = distance[static_cast<size_t>(b)];
+                const bool free = !model_.usable(b);
+                if ((free || load(b) > window.low) && ground < here) here = ground, better = true;
+                if ((free || load(b) < window.high) && here < ground) ground = here, better = true;
+                for (const Index c : nodes_) {
+                    const SwapGraph::Arc& arc = graph_.arc(b, c);
+                    Wide& there = distance[static_cast<size_t>(c)];
+                    if (arc.part < 0 || here + arc.cost >= there) continue;
+                    there = here + arc.cost;
+                    better = true;
+                }
+            }
+        }
+        std::vector<int64_t> prices(model_.ids.size(), 0);
+        for (const Index b : nodes_) {
+            if (!model_.usable(b)) continue;
+            const Wide price = SwapCost::bytes_of(ground - distance[static_cast<size_t>(b)]);
+            prices[static_cast<size_t>(b)] = static_cast<int64_t>(price);
+        }
+        return prices;
+    }
+
+    int64_t lower_bound(const Window& window) { return bound_at(window, prices_of(window)); }
+
+    /// The Lagrangian bound: every partition takes its best set at these prices. Whole numbers
+    /// below 2^53, so the sums of doubles in the picker are exact.
+    int64_t bound_at(const Window& window, const std::vector<int64_t>& prices) {
+        constexpr int64_t kExact = int64_t{1} << 46;
+        Wide bound = 0;
+        std::vector<int64_t> fixed(draft_.load);
+        for (size_t b = 0; b < prices.size(); ++b) {
+            if (prices[b] > kExact || prices[b] < -kExact) return 0;
+            draft_.picker.prices()[b] = static_cast<double>(prices[b]);
+        }
+        draft_.picker.sort();
+        draft_.picker.respect(nullptr);
+        for (const size_t at : parts_) {
+            const Part& part = model_.parts[at];
+            if (part.size > kExact) return 0;
+            for (const Index b : std::as_const(model_).then(part))
+                --fixed[static_cast<size_t>(b)];
+            bound += static_cast<Wide>(best_price(part));
+        }
+        for (const Index b : model_.targets) {
+            const auto i = static_cast<size_t>(b);
+            const Wide price = prices[i];
+            bound += price * fixed[i] - std::max(price * window.low, price * window.high);
+        }
+        return static_cast<int64_t>(std::max<Wide>(bound, 0));
+    }
+
+    double best_price(const Part& part) {
+        double best = std::numeric_limits<double>::infinity();
+        double least = 0;  // of all brokers, for what more copies could save
+        for (const Index b : model_.targets)
+            least = std::min(least, draft_.picker.prices()[static_cast<size_t>(b)]);
+        for (int adds = 0; adds <= part.want; ++adds) {
+            const double bytes = static_cast<double>(part.size) * adds;
+            if (bytes + least * part.want >= best) break;
+            Pick pick;
+            pick.soft_loss = std::numeric_limits<int32_t>::max();
+            picker_improve(part, adds, pick);
+            if (pick.found()) best = std::min(best, bytes + pick.price);
+        }
+        return best;
+    }
+
+    void picker_improve(const Part& part, int adds, Pick& pick) {
+        draft_.picker.ignore_soft(true);
+        draft_.picker.improve(part, draft_.rule(part), adds, pick);
+        draft_.picker.ignore_soft(false);
+    }
+
+    /// The bound speaks of windows of this width; that no narrower one is possible must be known
+    /// too: by the sum of the loads, or, for a few partitions, by trying everything.
+    void settle() {
+        const bool known =
+            draft_.spread() <= least_spread_by_sum() && draft_.bytes() <= draft_.bound_bytes;
+        if (known && parts_.size() > kFewParts) {
+            draft_.optimal = true;
+            return;
+        }
+        draft_.changed = parts_;
+        draft_.optimal = least_spread_then_bytes(draft_) || known;
+        if (draft_.optimal) draft_.bound_bytes = draft_.bytes();
+    }
+
+    /// 1 where the copies cannot be shared out evenly whatever their separation; else 0.
+    int64_t least_spread_by_sum() const {
+        for (const size_t at : parts_) {
+            for (const Index b : model_.now(model_.parts[at])) {
+                if (model_.role_of(b) == Role::Stay) return 0;
+            }
+        }
+        int64_t sum = 0;
+        for (const Index b : model_.targets)
+            sum += load(b);
+        return !model_.targets.empty() && sum % static_cast<int64_t>(model_.targets.size()) != 0
+                   ? 1
+                   : 0;
+    }
+
+    std::vector<Placed> all_placed() const {
+        std::vector<Placed> all;
+        for (const size_t at : parts_)
+            all.push_back(draft_.placed(model_.parts[at]));
+        return all;
+    }
+
+    void restore(const std::vector<Placed>& all) {
+        for (const size_t at : parts_)
+            draft_.lift(model_.parts[at]);
+        for (size_t i = 0; i < parts_.size(); ++i)
+            draft_.put(model_.parts[parts_[i]], all[i]);
+    }
+
+    static constexpr Wide kFar = static_cast<Wide>(1) << 120;
+    static constexpr int kMaxFailures = 200;
+
+    Draft& draft_;
+    Model& model_;
+    SwapGraph graph_;
+    std::vector<size_t> parts_;  // that may move
+    std::vector<Index> nodes_;   // brokers that may give or take
+    int failures_ = 0;
+};
+
+}  // namespace
+
+void balance(Draft& draft) {
+    Balancer(draft).run();
+    draft.changed.clear();
+    for (size_t at = 0; at < draft.model.parts.size(); ++at) {
+        const Part& part = draft.model.parts[at];
+        if (!draft.model.free(part)) continue;
+        if (part.want != part.copies || draft.adds(part) > 0) {
+            draft.changed.push_back(at);
+            continue;
+        }
+        // Copies that left and came back may stand in another order.
+        const auto now = draft.model.now(part);
+        std::copy(now.begin(), now.end(), draft.model.then(part).begin());
+    }
+}
+
+}  // namespace millrace::placement

@@ -1,0 +1,27 @@
+// src/placement/planner.cc: the order of the work: check, heal, balance, even out, lead, report.
+#include "millrace/placement/planner.h"
+
+#include "placement/balance.h"
+#include "placement/draft.h"
+#include "placement/even.h"
+#include "placement/heal.h"
+#include "placement/leaders.h"
+#include "placement/model.h"
+#include "placement/report.h"
+
+namespace millrace::placement {
+
+Outcome make_plan(const Snapshot& snapshot, const Request& request) {
+    Model model;
+    if (auto refusal = load_model(snapshot, request, model)) return {std::move(refusal), {}};
+    Draft draft(model);
+    if (auto refusal = heal(draft)) return {std::move(refusal), {}};
+    if (request.balance)
+        balance(draft);
+    else
+        even_out(draft);
+    choose_leaders(draft);
+    return {std::nullopt, make_report(draft)};
+}
+
+}  // namespace millrace::placement

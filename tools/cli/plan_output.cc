@@ -1,0 +1,228 @@
+// tools/cli/plan_output.cc: a placement plan as JSON (written straight: plans are long) and as
+// tables.
+#include "cli/plan_output.h"
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/output.h"
+
+namespace millrace::cli {
+namespace {
+
+using placement::Change;
+using placement::PartitionName;
+using placement::Plan;
+using placement::Spread;
+
+constexpr size_t kMaxRows = 1'000;  // in tables; the JSON has all
+
+class Writer {
+  public:
+    template <class... Args>
+    void add(fmt::format_string<Args...> format, Args&&... args) {
+        fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+    }
+    void quoted(const std::string& text) {
+        const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+            return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\';
+        });
+        if (plain)
+            add("\"{}\"", text);
+        else
+            add("{}", Json(text).dump());
+    }
+    void name(const PartitionName& name) {
+        add("{{\"topic\":");
+        quoted(name.topic);
+        add(",\"partition\":{}", name.partition);
+    }
+    void ids(const char* member, const std::vector<int32_t>& ids) {
+        add(",\"{}\":[{}]", member, fmt::join(ids, ","));
+    }
+    /// Rows of an array, one a line.
+    template <class Rows, class Row>
+    void rows(const Rows& rows, const Row& row) {
+        bool first = true;
+        for (const auto& one : rows) {
+            add("{}", first ? "\n" : ",\n");
+            first = false;
+            row(one);
+        }
+        if (!first) add("\n");
+    }
+    std::string take() { return fmt::to_string(text_); }
+
+  private:
+    fmt::memory_buffer text_;
+};
+
+std::string ids_text(const std::vector<int32_t>& ids) {
+    return fmt::format("{}", fmt::join(ids, " "));
+}
+
+std::string change_text(const Change& change) {
+    std::string text;
+    for (const int32_t id : change.removing)
+        text += fmt::format("{}-{}", text.empty() ? "" : " ", id);
+    for (const int32_t id : change.adding)
+        text += fmt::format("{}+{}", text.empty() ? "" : " ", id);
+    return text.empty() ? "order" : text;
+}
+
+std::string from_to(const Spread& spread) {
+    return fmt::format("{} → {}", grouped(spread.before), grouped(spread.after));
+}
+
+std::string broker_table(const Plan& plan) {
+    Table table({"BROKER", "RACK", ">REPLICAS", ">LEADERS", ">COPY IN", ">COPY OUT"});
+    for (const placement::BrokerLine& line : plan.brokers) {
+        table.add({fmt::format("{}{}", line.id, line.usable ? "" : " (no target)"), line.labels,
+                   from_to(line.replicas), from_to(line.leaders),
+                   line.bytes_in == 0 ? "0" : bytes_text(line.bytes_in),
+                   line.bytes_out == 0 ? "0" : bytes_text(line.bytes_out)});
+    }
+    return table.to_string();
+}
+
+std::string skipped_text(const Plan& plan) {
+    std::string text;
+    for (size_t i = 0; i < plan.skipped.size(); ++i) {
+        if (i == placement::kMaxBlocking) {
+            text += fmt::format("… and {} more skipped\n",
+                                grouped(static_cast<int64_t>(plan.skipped.size() - i)));
+            break;
+        }
+        const placement::Skipped& one = plan.skipped[i];
+        text += fmt::format("skipped {}-{}: {}\n", one.name.topic, one.name.partition, one.reason);
+    }
+    return text;
+}
+
+}  // namespace
+
+std::string plan_json(const Plan& plan) {
+    Writer out;
+    out.add("{{\"version\":1,\"partitions\":[");
+    out.rows(plan.changes, [&](const Change& change) {
+        out.name(change.name);
+        out.ids("replicas", change.to);
+        if (!change.log_dirs.empty()) {
+            out.add(",\"log_dirs\":[");
+            for (size_t i = 0; i < change.log_dirs.size(); ++i) {
+                if (i > 0) out.add(",");
+                out.quoted(change.log_dirs[i]);
+            }
+            out.add("]");
+        }
+        out.add("}}");
+    });
+    out.add("],\n\"moves\":[");
+    out.rows(plan.changes, [&](const Change& change) {
+        out.name(change.name);
+        out.ids("from", change.from);
+        out.ids("to", change.to);
+        out.ids("adding", change.adding);
+        out.ids("removing", change.removing);
+        out.add(",\"bytes\":{},\"reason\":", change.bytes);
+        out.quoted(change.reason);
+        out.add(",\"wave\":{}}}", change.wave);
+    });
+    out.add("],\n\"waves\":[");
+    out.rows(plan.waves, [&](const std::vector<PartitionName>& wave) {
+        out.add("[");
+        for (size_t i = 0; i < wave.size(); ++i) {
+            if (i > 0) out.add(",");
+            out.name(wave[i]);
+            out.add("}}");
+        }
+        out.add("]");
+    });
+    out.add("],\n\"skipped\":[");
+    out.rows(plan.skipped, [&](const placement::Skipped& one) {
+        out.name(one.name);
+        out.add(",\"reason\":");
+        out.quoted(one.reason);
+        out.add("}}");
+    });
+    const placement::Summary& sum = plan.summary;
+    out.add(
+        "],\n\"summary\":{{\"violations_before\":{},\"violations_after\":{},\"replica_moves\":{},"
+        "\"bytes_moved\":{},\"leader_changes\":{},\"replica_spread_before\":{},"
+        "\"replica_spread_after\":{},\"leader_spread_before\":{},\"leader_spread_after\":{},"
+        "\"topic_leader_spread_before\":{},\"topic_leader_spread_after\":{},\"optimal\":{},"
+        "\"gap_bytes\":{}}},\n",
+        sum.violations_before, sum.violations_after, sum.replica_moves, sum.bytes_moved,
+        sum.leader_changes, sum.replica_spread.before, sum.replica_spread.after,
+        sum.leader_spread.before, sum.leader_spread.after, sum.topic_leader_spread.before,
+        sum.topic_leader_spread.after, sum.optimal, sum.gap_bytes);
+    if (plan.metadata_offset)
+        out.add("\"metadata_offset\":{},", *plan.metadata_offset);
+    else
+        out.add("\"metadata_offset\":null,");
+    out.add("\"hash\":\"{}\"}}\n", plan.hash);
+    return out.take();
+}
+
+std::string plan_text(const Plan& plan) {
+    const placement::Summary& sum = plan.summary;
+    const std::string looked_at = counted(plan.partitions_looked_at, "partition");
+    if (plan.changes.empty()) {
+        const std::string rest =
+            sum.violations_after == 0
+                ? fmt::format(fmt::runtime(plan.partitions_looked_at == 1 ? "{} is rack-safe"
+                                                                          : "all {} are rack-safe"),
+                              looked_at)
+                : fmt::format("{} of {} not rack-safe, and skipped", grouped(sum.violations_after),
+                              looked_at);
+        return skipped_text(plan) + "nothing to move: " + rest + "\n";
+    }
+    Table table({"PARTITION", "NOW", "PLANNED", "CHANGE", ">TO COPY", ">WAVE", "WHY"});
+    for (size_t i = 0; i < std::min(kMaxRows, plan.changes.size()); ++i) {
+        const Change& change = plan.changes[i];
+        table.add({fmt::format("{}-{}", change.name.topic, change.name.partition),
+                   ids_text(change.from), ids_text(change.to), change_text(change),
+                   change.bytes == 0 ? "0" : bytes_text(change.bytes),
+                   fmt::format("{}", change.wave), change.reason});
+    }
+    std::string text = table.to_string();
+    if (plan.changes.size() > kMaxRows)
+        text += fmt::format("… and {} more; -o json has all\n",
+                            grouped(static_cast<int64_t>(plan.changes.size() - kMaxRows)));
+    text += "\n" + broker_table(plan) + "\n" + skipped_text(plan);
+    text += fmt::format("not rack-safe   {} → {}      replicas per broker differ by   {}\n",
+                        sum.violations_before, sum.violations_after, from_to(sum.replica_spread));
+    text += fmt::format("leaders per broker differ by   {}, in the worst topic   {}\n",
+                        from_to(sum.leader_spread), from_to(sum.topic_leader_spread));
+    text += fmt::format(
+        "{}, {} to send in {}{}; {} not touched; {}\n",
+        sum.replica_moves == 1 ? "1 copy" : grouped(sum.replica_moves) + " copies",
+        sum.bytes_moved == 0 ? "0 bytes" : bytes_text(sum.bytes_moved),
+        counted(static_cast<int64_t>(plan.waves.size()), "wave"),
+        sum.optimal
+            ? ", the least possible"
+            : fmt::format(", at most {} above the least possible", bytes_text(sum.gap_bytes)),
+        counted(plan.partitions_looked_at - static_cast<int64_t>(plan.changes.size()), "partition"),
+        counted(sum.leader_changes, "leader change"));
+    return text;
+}
+
+std::string refusal_json(const placement::Refusal& refusal) {
+    Writer out;
+    out.add("{{\"error\":{{\"rule\":");
+    out.quoted(refusal.rule);
+    out.add(",\"message\":");
+    out.quoted(refusal.message);
+    out.add(",\"blocking\":[");
+    for (size_t i = 0; i < refusal.blocking.size(); ++i) {
+        if (i > 0) out.add(",");
+        out.name(refusal.blocking[i]);
+        out.add("}}");
+    }
+    out.add("],\"blocking_total\":{}}}}}", refusal.blocking_total);
+    return out.take();
+}
+
+}  // namespace millrace::cli
