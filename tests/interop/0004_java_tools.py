@@ -100,6 +100,41 @@ def test_configs(world):
     check_in("Cannot update these configs dynamically: [log.dirs]", err)
 
 
+def test_users_quotas_and_acls(world):
+    broker = world.broker()
+    tool = tool_of(world, broker)
+
+    tool("configs", "--alter", "--entity-type", "users", "--entity-name", "alice", "--add-config",
+         "SCRAM-SHA-256=[iterations=5000,password=alice-secret]")
+    tool("configs", "--alter", "--entity-type", "users", "--entity-name", "alice",
+         "--entity-type", "clients", "--entity-default", "--add-config", "producer_byte_rate=1024")
+    tool("configs", "--alter", "--entity-type", "ips", "--entity-name", "127.0.0.9", "--add-config",
+         "connection_creation_rate=7")
+    out = tool("configs", "--describe", "--entity-type", "users", "--entity-name", "alice")
+    check_equal(out, "SCRAM credential configs for user-principal 'alice' are SCRAM-SHA-256="
+                "iterations=5000\n", "credentials")
+    out = tool("configs", "--describe", "--entity-type", "users", "--entity-name", "alice",
+               "--entity-type", "clients")
+    check_equal(out, "Quota configs for user-principal 'alice', the default client-id are "
+                "producer_byte_rate=1024.0\n", "quotas")
+    out = tool("configs", "--describe", "--entity-type", "ips")
+    check_equal(out, "Quota configs for ip '127.0.0.9' are connection_creation_rate=7.0\n", "ips")
+    _, out, _ = tool("configs", "--describe", "--entity-type", "users", "--entity-name", "nobody",
+                     code=None)
+    check_equal(out, "", "nobody")
+    tool("configs", "--alter", "--entity-type", "users", "--entity-name", "alice",
+         "--delete-config", "SCRAM-SHA-256")
+    check_equal(tool("configs", "--describe", "--entity-type", "users", "--entity-name", "alice"), "",
+                "credentials after deletion")
+
+    principal = ("--allow-principal", "User:alice", "--operation", "Read", "--topic", "orders")
+    for arguments, text in ((("--list",), "No Authorizer is configured on the broker"),
+                            (("--add", *principal), "No Authorizer is configured on the broker"),
+                            (("--remove", "--force", *principal), "No Authorizer is configured.")):
+        _, out, err = tool("acls", *arguments, code=None)
+        check_in(f"SecurityDisabledException: {text}\n", out + err)
+
+
 def test_records_and_offsets(world):
     broker = world.broker(broker_rack="r1")
     tool = tool_of(world, broker)
