@@ -10,9 +10,7 @@ namespace millrace::api {
 <<<<<<< HEAD
 void serve_add_offsets_to_txn(ServeCall&&);
 void serve_add_partitions_to_txn(ServeCall&&);
-=======
 void serve_alter_client_quotas(ServeCall&&);
->>>>>>> f7c9f10 (api: quotas, SCRAM credentials, and ACLs where security is off)
 void serve_alter_configs(ServeCall&&);
 void serve_alter_user_scram_credentials(ServeCall&&);
 void serve_api_versions(ServeCall&&);
@@ -20,35 +18,25 @@ void serve_create_acls(ServeCall&&);
 void serve_create_delegation_token(ServeCall&&);
 void serve_create_partitions(ServeCall&&);
 void serve_create_topics(ServeCall&&);
-<<<<<<< HEAD
-void serve_delete_groups(ServeCall&&);
-=======
 void serve_delete_acls(ServeCall&&);
->>>>>>> f7c9f10 (api: quotas, SCRAM credentials, and ACLs where security is off)
+void serve_delete_groups(ServeCall&&);
 void serve_delete_records(ServeCall&&);
 void serve_delete_topics(ServeCall&&);
 void serve_describe_acls(ServeCall&&);
 void serve_describe_client_quotas(ServeCall&&);
 void serve_describe_cluster(ServeCall&&);
 void serve_describe_configs(ServeCall&&);
-<<<<<<< HEAD
-void serve_describe_groups(ServeCall&&);
-=======
 void serve_describe_delegation_token(ServeCall&&);
->>>>>>> f7c9f10 (api: quotas, SCRAM credentials, and ACLs where security is off)
+void serve_describe_groups(ServeCall&&);
 void serve_describe_log_dirs(ServeCall&&);
 void serve_describe_producers(ServeCall&&);
 void serve_describe_quorum(ServeCall&&);
 void serve_describe_topic_partitions(ServeCall&&);
-<<<<<<< HEAD
 void serve_describe_transactions(ServeCall&&);
-void serve_elect_leaders(ServeCall&&);
-void serve_end_txn(ServeCall&&);
-=======
 void serve_describe_user_scram_credentials(ServeCall&&);
 void serve_elect_leaders(ServeCall&&);
+void serve_end_txn(ServeCall&&);
 void serve_expire_delegation_token(ServeCall&&);
->>>>>>> f7c9f10 (api: quotas, SCRAM credentials, and ACLs where security is off)
 void serve_fetch(ServeCall&&);
 void serve_find_coordinator(ServeCall&&);
 void serve_heartbeat(ServeCall&&);
@@ -66,12 +54,9 @@ void serve_offset_delete(ServeCall&&);
 void serve_offset_fetch(ServeCall&&);
 void serve_offset_for_leader_epoch(ServeCall&&);
 void serve_produce(ServeCall&&);
-<<<<<<< HEAD
+void serve_renew_delegation_token(ServeCall&&);
 void serve_sync_group(ServeCall&&);
 void serve_txn_offset_commit(ServeCall&&);
-=======
-void serve_renew_delegation_token(ServeCall&&);
->>>>>>> f7c9f10 (api: quotas, SCRAM credentials, and ACLs where security is off)
 void serve_unregister_broker(ServeCall&&);
 void serve_update_features(ServeCall&&);
 void serve_write_txn_markers(ServeCall&&);
@@ -103,38 +88,43 @@ constexpr ApiRow kRows[] = {
     {ApiKey::DeleteRecords, kBroker, serve_delete_records},
     {ApiKey::InitProducerId, kBroker, serve_init_producer_id},
     {ApiKey::OffsetForLeaderEpoch, kBroker, serve_offset_for_leader_epoch},
-<<<<<<< HEAD
     {ApiKey::AddPartitionsToTxn, kBroker, serve_add_partitions_to_txn},
     {ApiKey::AddOffsetsToTxn, kBroker, serve_add_offsets_to_txn},
     {ApiKey::EndTxn, kBroker, serve_end_txn},
     {ApiKey::WriteTxnMarkers, kBroker, serve_write_txn_markers},
     {ApiKey::TxnOffsetCommit, kBroker, serve_txn_offset_commit},
-=======
+    {ApiKey::DescribeAcls, kBoth, serve_describe_acls},
     {ApiKey::DescribeAcls, kBoth, serve_describe_acls},
     {ApiKey::CreateAcls, kBoth, serve_create_acls},
+    {ApiKey::CreateAcls, kBoth, serve_create_acls},
     {ApiKey::DeleteAcls, kBoth, serve_delete_acls},
->>>>>>> f7c9f10 (api: quotas, SCRAM credentials, and ACLs where security is off)
+    {ApiKey::DeleteAcls, kBoth, serve_delete_acls},
     {ApiKey::DescribeConfigs, kBoth, serve_describe_configs},
     {ApiKey::AlterConfigs, kBoth, serve_alter_configs},
     {ApiKey::DescribeLogDirs, kBroker, serve_describe_log_dirs},
     {ApiKey::CreatePartitions, kBoth, serve_create_partitions},
-<<<<<<< HEAD
-    {ApiKey::DeleteGroups, kBroker, serve_delete_groups},
-    {ApiKey::ElectLeaders, kBoth, serve_elect_leaders},
-    {ApiKey::IncrementalAlterConfigs, kBoth, serve_incremental_alter_configs},
-    {ApiKey::OffsetDelete, kBroker, serve_offset_delete},
-=======
+    {ApiKey::CreateDelegationToken, kBoth, serve_create_delegation_token},
     {ApiKey::CreateDelegationToken, kBoth, serve_create_delegation_token},
     {ApiKey::RenewDelegationToken, kBoth, serve_renew_delegation_token},
+    {ApiKey::RenewDelegationToken, kBoth, serve_renew_delegation_token},
+    {ApiKey::ExpireDelegationToken, kBoth, serve_expire_delegation_token},
     {ApiKey::ExpireDelegationToken, kBoth, serve_expire_delegation_token},
     {ApiKey::DescribeDelegationToken, kBroker, serve_describe_delegation_token},
+    {ApiKey::DescribeDelegationToken, kBroker, serve_describe_delegation_token},
+    {ApiKey::DeleteGroups, kBroker, serve_delete_groups},
+    {ApiKey::ElectLeaders, kBoth, serve_elect_leaders},
     {ApiKey::ElectLeaders, kBoth, serve_elect_leaders},
     {ApiKey::IncrementalAlterConfigs, kBoth, serve_incremental_alter_configs},
+    {ApiKey::IncrementalAlterConfigs, kBoth, serve_incremental_alter_configs},
+    {ApiKey::OffsetDelete, kBroker, serve_offset_delete},
+    {ApiKey::DescribeClientQuotas, kBroker, serve_describe_client_quotas},
     {ApiKey::DescribeClientQuotas, kBroker, serve_describe_client_quotas},
     {ApiKey::AlterClientQuotas, kBoth, serve_alter_client_quotas},
+    {ApiKey::AlterClientQuotas, kBoth, serve_alter_client_quotas},
+    {ApiKey::DescribeUserScramCredentials, kBroker, serve_describe_user_scram_credentials},
     {ApiKey::DescribeUserScramCredentials, kBroker, serve_describe_user_scram_credentials},
     {ApiKey::AlterUserScramCredentials, kBoth, serve_alter_user_scram_credentials},
->>>>>>> f7c9f10 (api: quotas, SCRAM credentials, and ACLs where security is off)
+    {ApiKey::AlterUserScramCredentials, kBoth, serve_alter_user_scram_credentials},
     {ApiKey::DescribeQuorum, kBoth, serve_describe_quorum},
     {ApiKey::UpdateFeatures, kBoth, serve_update_features},
     {ApiKey::DescribeCluster, kBoth, serve_describe_cluster},
