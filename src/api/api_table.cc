@@ -7,7 +7,6 @@
 
 namespace millrace::api {
 
-<<<<<<< HEAD
 void serve_add_offsets_to_txn(ServeCall&&);
 void serve_add_partitions_to_txn(ServeCall&&);
 void serve_alter_client_quotas(ServeCall&&);
@@ -94,36 +93,23 @@ constexpr ApiRow kRows[] = {
     {ApiKey::WriteTxnMarkers, kBroker, serve_write_txn_markers},
     {ApiKey::TxnOffsetCommit, kBroker, serve_txn_offset_commit},
     {ApiKey::DescribeAcls, kBoth, serve_describe_acls},
-    {ApiKey::DescribeAcls, kBoth, serve_describe_acls},
     {ApiKey::CreateAcls, kBoth, serve_create_acls},
-    {ApiKey::CreateAcls, kBoth, serve_create_acls},
-    {ApiKey::DeleteAcls, kBoth, serve_delete_acls},
     {ApiKey::DeleteAcls, kBoth, serve_delete_acls},
     {ApiKey::DescribeConfigs, kBoth, serve_describe_configs},
     {ApiKey::AlterConfigs, kBoth, serve_alter_configs},
     {ApiKey::DescribeLogDirs, kBroker, serve_describe_log_dirs},
     {ApiKey::CreatePartitions, kBoth, serve_create_partitions},
     {ApiKey::CreateDelegationToken, kBoth, serve_create_delegation_token},
-    {ApiKey::CreateDelegationToken, kBoth, serve_create_delegation_token},
-    {ApiKey::RenewDelegationToken, kBoth, serve_renew_delegation_token},
     {ApiKey::RenewDelegationToken, kBoth, serve_renew_delegation_token},
     {ApiKey::ExpireDelegationToken, kBoth, serve_expire_delegation_token},
-    {ApiKey::ExpireDelegationToken, kBoth, serve_expire_delegation_token},
-    {ApiKey::DescribeDelegationToken, kBroker, serve_describe_delegation_token},
     {ApiKey::DescribeDelegationToken, kBroker, serve_describe_delegation_token},
     {ApiKey::DeleteGroups, kBroker, serve_delete_groups},
     {ApiKey::ElectLeaders, kBoth, serve_elect_leaders},
-    {ApiKey::ElectLeaders, kBoth, serve_elect_leaders},
-    {ApiKey::IncrementalAlterConfigs, kBoth, serve_incremental_alter_configs},
     {ApiKey::IncrementalAlterConfigs, kBoth, serve_incremental_alter_configs},
     {ApiKey::OffsetDelete, kBroker, serve_offset_delete},
     {ApiKey::DescribeClientQuotas, kBroker, serve_describe_client_quotas},
-    {ApiKey::DescribeClientQuotas, kBroker, serve_describe_client_quotas},
-    {ApiKey::AlterClientQuotas, kBoth, serve_alter_client_quotas},
     {ApiKey::AlterClientQuotas, kBoth, serve_alter_client_quotas},
     {ApiKey::DescribeUserScramCredentials, kBroker, serve_describe_user_scram_credentials},
-    {ApiKey::DescribeUserScramCredentials, kBroker, serve_describe_user_scram_credentials},
-    {ApiKey::AlterUserScramCredentials, kBoth, serve_alter_user_scram_credentials},
     {ApiKey::AlterUserScramCredentials, kBoth, serve_alter_user_scram_credentials},
     {ApiKey::DescribeQuorum, kBoth, serve_describe_quorum},
     {ApiKey::UpdateFeatures, kBoth, serve_update_features},
