@@ -5,6 +5,8 @@ import pathlib
 import re
 import subprocess
 
+
+import wire
 from harness import (CACHE, HERE, KAFKA, check, check_equal, check_in, command, compiled,
                      die_with_parent, main, wait_for)
 
@@ -70,8 +72,92 @@ def test_java_producer(world):
     everything = consume(world, broker, "java", "read_uncommitted")
     check_equal((everything.count("aborted"), everything.count("fenced"), len(everything)),
                 (50, 2, 204), "read_uncommitted")
-    states = re.findall(r"payload:.*?state=(\w+)", decoded(world, broker))
-    check_equal(states.count("CompleteCommit"), 16, "commits in the log:\n")
+    states = re.findall(r'"transactionStatus":(\d)', decoded(world, broker))
+    check_equal(states.count("4"), 16, "commits in the coordinator's log")
+    check_equal(states.count("5"), 6, "aborts in the coordinator's log")
+
+
+def rows(out):
+    """A table of kafka-transactions.sh as dictionaries."""
+    lines = [line.split("\t") for line in out.splitlines()]
+    lines = [[cell.strip() for cell in line] for line in lines]
+    return [dict(zip(lines[0], line)) for line in lines[1:]]
+
+
+def test_tools(world):
+    broker = world.broker(transaction_max_timeout_ms=3600000)
+    create(world, broker, "work")
+
+    def tool(*arguments, **options):
+        return world.java("transactions", "--bootstrap-server", broker.server, *arguments, **options)
+
+    java(broker, "open", "hanging-client", "work")
+    java(broker, "open", "second-client", "work")
+    listed = rows(tool("list"))
+    check_equal(sorted((r["TransactionalId"], r["TransactionState"]) for r in listed),
+                [("hanging-client", "Ongoing"), ("second-client", "Ongoing")], "list")
+    check_equal([r["TransactionalId"] for r in rows(tool("list", "--transactional-id-pattern", "second.*"))],
+                ["second-client"], "list by pattern")
+    check_equal(rows(tool("list", "--duration-filter", 3600000)), [], "list by duration")
+    described = rows(tool("describe", "--transactional-id", "hanging-client"))[0]
+    check_equal((described["CoordinatorId"], described["TransactionState"],
+                 described["TransactionTimeoutMs"], described["TopicPartitions"]),
+                ("1", "Ongoing", "60000", "work-0,work-1"), "describe")
+    producers = rows(tool("describe-producers", "--topic", "work", "--partition", 0))
+    check_equal(len(producers), 2, "producers of work-0")
+    check_equal(sorted(p["ProducerEpoch"] for p in producers), ["0", "0"], "epochs")
+    check(all(p["CurrentTransactionStartOffset"] != "None" for p in producers), producers)
+    check_equal(rows(tool("find-hanging", "--broker-id", 1, "--max-transaction-timeout", 0)), [],
+                "transactions whose coordinator knows them do not hang")
+
+    tool("forceTerminateTransaction", "--transactionalId", "second-client")
+    wait_for(lambda: rows(tool("describe", "--transactional-id", "second-client"))[0]
+             ["TransactionState"] in ("CompleteAbort", "Empty"), "second-client to be aborted")
+    start = min(int(p["CurrentTransactionStartOffset"]) for p in
+                rows(tool("describe-producers", "--topic", "work", "--partition", 0))
+                if p["CurrentTransactionStartOffset"] != "None")
+    tool("abort", "--topic", "work", "--partition", 0, "--start-offset", start)
+    left = rows(tool("describe-producers", "--topic", "work", "--partition", 0))
+    check_equal([p["CurrentTransactionStartOffset"] for p in left], ["None", "None"],
+                "open transactions of work-0")
+    check_equal(consume(world, broker, "work", "read_committed"), [], "nothing was committed")
+
+
+def fill(world, broker, topic, count):
+    lines = "".join(f"{i}\n" for i in range(count))
+    world.java("console-producer", "--bootstrap-server", broker.server, "--topic", topic,
+               stdin=lines)
+
+
+KILLS = 5
+COPIED = 3000
+
+
+def test_copier_under_kill(world):
+    """kill -9 of the broker among consume-transform-produce: nothing lost, nothing twice."""
+    broker = world.broker()
+    create(world, broker, "in")
+    create(world, broker, "out")
+    fill(world, broker, "in", COPIED)
+    copier = java(broker, "copy", "in", "out", "group", 2, COPIED, wait=False)
+    world.at_end(copier.kill)
+    for kill in range(KILLS):
+        seen = ends(world, broker, "out")
+        wait_for(lambda: ends(world, broker, "out") > seen + 50 or copier.poll() is not None,
+                 f"the copier to go on before kill {kill}", 60)
+        check(copier.poll() is None, f"the copier was through before kill {kill}")
+        broker.kill()
+        broker.start()
+    out, _ = copier.communicate(timeout=120)
+    check_in("copied", out.decode())
+    values = consume(world, broker, "out", "read_committed")
+    check_equal(len(values), COPIED, "records copied")
+    check_equal(sorted(values), sorted(f"{i}!" for i in range(COPIED)), "values copied")
+
+
+def ends(world, broker, topic):
+    with wire.Connection(broker.port) as connection:
+        return sum(connection.list_offset(topic, p)[-1] for p in range(2))
 
 
 if __name__ == "__main__":
