@@ -13,6 +13,8 @@ void serve_alter_client_quotas(ServeCall&&);
 void serve_alter_configs(ServeCall&&);
 void serve_alter_user_scram_credentials(ServeCall&&);
 void serve_api_versions(ServeCall&&);
+void serve_consumer_group_describe(ServeCall&&);
+void serve_consumer_group_heartbeat(ServeCall&&);
 void serve_create_acls(ServeCall&&);
 void serve_create_delegation_token(ServeCall&&);
 void serve_create_partitions(ServeCall&&);
@@ -118,6 +120,8 @@ constexpr ApiRow kRows[] = {
     {ApiKey::UnregisterBroker, kBoth, serve_unregister_broker},
     {ApiKey::DescribeTransactions, kBroker, serve_describe_transactions},
     {ApiKey::ListTransactions, kBroker, serve_list_transactions},
+    {ApiKey::ConsumerGroupHeartbeat, kBroker, serve_consumer_group_heartbeat},
+    {ApiKey::ConsumerGroupDescribe, kBroker, serve_consumer_group_describe},
     {ApiKey::ListConfigResources, kBroker, serve_list_config_resources},
     {ApiKey::DescribeTopicPartitions, kBroker, serve_describe_topic_partitions},
 };

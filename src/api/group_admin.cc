@@ -83,6 +83,36 @@ void handle_delete_groups(RequestContext&& context, wire::DeleteGroupsRequest re
         });
 }
 
+void handle_consumer_group_describe(RequestContext&& context,
+                                    wire::ConsumerGroupDescribeRequest request,
+                                    Reply<wire::ConsumerGroupDescribeResponse> reply) {
+    using Response = wire::ConsumerGroupDescribeResponse;
+    using Part = Response::DescribedGroup;
+    if (!serves_consumer_groups(context)) {
+        return reply.send(std::get<Response>(
+            coordinator::group_error(request, context.version, ErrorCode::UnsupportedVersion)));
+    }
+    const bool operations = request.include_authorized_operations;
+    ask_each<Response, Part>(
+        context, request.group_ids,
+        [](const std::string& group) {
+            wire::ConsumerGroupDescribeRequest single;
+            single.group_ids = {group};
+            return single;
+        },
+        [](Response response) { return std::move(response.groups.front()); }, std::move(reply),
+        [operations](std::vector<Part> parts) {
+            Response response;
+            response.groups = std::move(parts);
+            for (Part& part : response.groups) {
+                if (operations && part.error_code == 0) {
+                    part.authorized_operations = kAllGroupOperations;
+                }
+            }
+            return response;
+        });
+}
+
 wire::ListGroupsResponse join_lists(std::vector<wire::ListGroupsResponse> parts, int16_t version) {
     wire::ListGroupsResponse all;
     for (auto& part : parts) {
@@ -122,6 +152,10 @@ void handle_list_groups(RequestContext&& context, wire::ListGroupsRequest reques
 
 }  // namespace
 
+void serve_consumer_group_describe(ServeCall&& call) {
+    serve<wire::ConsumerGroupDescribeRequest, wire::ConsumerGroupDescribeResponse>(
+        std::move(call), handle_consumer_group_describe);
+}
 void serve_describe_groups(ServeCall&& call) {
     serve<wire::DescribeGroupsRequest, wire::DescribeGroupsResponse>(std::move(call),
                                                                      handle_describe_groups);

@@ -3,6 +3,10 @@
 
 namespace millrace::api {
 
+bool serves_consumer_groups(RequestContext& context) {
+    return context.shard().image().features.level("group.version") >= 1;
+}
+
 void run_on_partition(RequestContext& context, PartitionIndex partition,
                       coordinator::GroupRequest request,
                       MoveFunction<void(coordinator::GroupResponse)> done) {

@@ -13,6 +13,9 @@
 
 namespace millrace::api {
 
+/// Whether the cluster's feature group.version lets consumer groups be.
+bool serves_consumer_groups(RequestContext& context);
+
 /// Runs `request` on the machine of `group`. When there is none here the answer is the error in
 /// the response's own shape. `done` is dropped, not called, by a node that goes away.
 void run_group(RequestContext& context, const std::string& group, coordinator::GroupRequest request,

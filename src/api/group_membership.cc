@@ -36,8 +36,25 @@ void handle_leave_group(RequestContext&& context, wire::LeaveGroupRequest reques
     forward_to_group(context, group, std::move(request), std::move(reply));
 }
 
+void handle_consumer_group_heartbeat(RequestContext&& context,
+                                     wire::ConsumerGroupHeartbeatRequest request,
+                                     Reply<wire::ConsumerGroupHeartbeatResponse> reply) {
+    if (!serves_consumer_groups(context)) {
+        wire::ConsumerGroupHeartbeatResponse response;
+        response.error_code = code(ErrorCode::UnsupportedVersion);
+        response.error_message = error_code_message(ErrorCode::UnsupportedVersion);
+        return reply.send(std::move(response));
+    }
+    const std::string group = request.group_id;
+    forward_to_group(context, group, std::move(request), std::move(reply));
+}
+
 }  // namespace
 
+void serve_consumer_group_heartbeat(ServeCall&& call) {
+    serve<wire::ConsumerGroupHeartbeatRequest, wire::ConsumerGroupHeartbeatResponse>(
+        std::move(call), handle_consumer_group_heartbeat);
+}
 void serve_join_group(ServeCall&& call) {
     serve<wire::JoinGroupRequest, wire::JoinGroupResponse>(std::move(call), handle_join_group);
 }

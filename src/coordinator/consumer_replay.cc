@@ -145,7 +145,9 @@ Status replay_member(GroupState& state, const std::string& id, const std::string
     }
     if (!bytes) {
         if (!group->members.contains(member_id)) return Status();
-        if (member.epoch != kLeaveEpoch) return bad(id, "a member left with an assignment");
+        if (!member.assigned.empty() || !member.pending_revocation.empty()) {
+            return bad(id, "a member left with an assignment");
+        }
         if (group->targets.contains(member_id)) return bad(id, "a member left with a target");
         group->members.erase(member_id);
         store(state, id, std::move(group));

@@ -32,6 +32,7 @@ enum class TimerKind : uint8_t {
     Rebalance,      // consumer group: group and member
     ClassicJoin,    // classic member of a consumer group
     ClassicSync,    // classic member of a consumer group
+    Regex,          // consumer group: expressions are to be resolved
     ExpireOffsets,  // the machine
 };
 struct TimerKey {
@@ -53,6 +54,19 @@ struct GroupContext {
     TimerQueue<TimerKey> timers;
     metadata::ImagePtr image = metadata::empty_image();
     std::map<std::string, ClassicGroup> classic_groups;  // the live side of those in the state
+
+    // Soft state of consumer groups. A group whose topics changed is not fresh: its next heartbeat
+    // compares the hash. A fresh epoch above the group's own was rolled back.
+    std::map<std::string, int32_t> fresh_epochs;
+    /// The epoch of a member that must revoke before its rebalance timer fires.
+    std::map<std::pair<std::string, std::string>, int32_t> rebalance_epochs;
+    struct RegexRefresh {
+        Instant at;
+        metadata::ImagePtr image;  // topics that are not in it are new
+    };
+    std::map<std::string, RegexRefresh> regex_refreshes;
+    /// Classic groups made by a downgrade that is being written in this very event.
+    std::map<std::string, ClassicGroup> downgrades;
 
     const GroupState& state() const { return core.state(); }
     /// The live classic group, or nullptr.
@@ -150,6 +164,31 @@ Response every_partition(const Request& request, ErrorCode error) {
     }
     return response;
 }
+
+// Consumer groups: consumer_heartbeat.cc, consumer_describe.cc, consumer_classic.cc.
+void heartbeat_consumer(GroupContext& context, const Tick& tick, RequestId id,
+                        const GroupCaller& caller,
+                        const wire::ConsumerGroupHeartbeatRequest& request, GroupOutput& out);
+void describe_consumer_groups(GroupContext& context, RequestId id,
+                              const wire::ConsumerGroupDescribeRequest& request, GroupOutput& out);
+void on_session_timer(GroupContext& context, const Tick& tick, const TimerKey& key,
+                      GroupOutput& out);
+void on_rebalance_timer(GroupContext& context, const Tick& tick, const TimerKey& key,
+                        GroupOutput& out);
+/// After loading: every member has a full session from now.
+void arm_all_consumer_timers(GroupContext& context, const Tick& tick);
+/// Groups whose topics changed between the images look at them again.
+void refresh_consumer_groups(GroupContext& context, const metadata::Image& before,
+                             const metadata::Image& after);
+// A classic member in a consumer group.
+void join_consumer(GroupContext& context, const Tick& tick, RequestId id, const GroupCaller& caller,
+                   const wire::JoinGroupRequest& request, GroupOutput& out);
+void sync_consumer(GroupContext& context, const Tick& tick, RequestId id,
+                   const wire::SyncGroupRequest& request, GroupOutput& out);
+void heartbeat_classic_in_consumer(GroupContext& context, const Tick& tick, RequestId id,
+                                   const wire::HeartbeatRequest& request, GroupOutput& out);
+void leave_consumer(GroupContext& context, const Tick& tick, RequestId id, bool single,
+                    const wire::LeaveGroupRequest& request, GroupOutput& out);
 
 // Administration: group_listing.cc.
 void list_groups(GroupContext& context, RequestId id, const wire::ListGroupsRequest& request,

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include "coordinator/consumer_group.h"
 #include "coordinator/group_context.h"
 
 namespace millrace::coordinator {
@@ -26,6 +27,7 @@ class GroupCoordinator::Impl {
     void on_loaded(const Tick& tick, Offset log_end, Offset high_watermark, Output& out) {
         context_.core.finish_loading(log_end, high_watermark);
         context_.reconcile_classic_groups(tick, ErrorCode::NotCoordinator, out);
+        arm_all_consumer_timers(context_, tick);
         arm_expiry(tick);
         finish(out);
     }
@@ -37,6 +39,7 @@ class GroupCoordinator::Impl {
     void on_append_failed(const Tick& tick, Offset base, ErrorCode error, Output& out) {
         if (context_.core.on_append_failed(tick, base, error, out)) {
             context_.reconcile_classic_groups(tick, append_error_for_client(error), out);
+            arm_all_consumer_timers(context_, tick);  // those of members that are back
         }
         finish(out);
     }
@@ -68,6 +71,7 @@ class GroupCoordinator::Impl {
                 if (!image->topics.by_id.contains(id)) deleted.emplace(id, topic->name);
             }
         }
+        refresh_consumer_groups(context_, *before, *image);
         if (!deleted.empty()) forget_deleted_topics(context_, tick, deleted, out);
         finish(out);
     }
@@ -117,9 +121,10 @@ class GroupCoordinator::Impl {
             case TimerKind::Join: return on_join_timer(context_, tick, key.group, out);
             case TimerKind::Sync: return on_sync_timer(context_, tick, key.group, out);
             case TimerKind::Session:
-            case TimerKind::Rebalance:
             case TimerKind::ClassicJoin:
-            case TimerKind::ClassicSync: return;
+            case TimerKind::ClassicSync: return on_session_timer(context_, tick, key, out);
+            case TimerKind::Rebalance: return on_rebalance_timer(context_, tick, key, out);
+            case TimerKind::Regex: return on_regex_timer(context_, tick, key.group, out);
             case TimerKind::ExpireOffsets:
                 arm_expiry(tick);
                 return expire_offsets(context_, tick, out);
@@ -143,8 +148,7 @@ class GroupCoordinator::Impl {
         const Group* group = context_.state().find(request.group_id);
         if (group != nullptr && group->is_consumer()) {
             if (!group->consumer->members.empty()) {
-                return refuse(id, request, caller.version, ErrorCode::InconsistentGroupProtocol,
-                              out);
+                return join_consumer(context_, tick, id, caller, request, out);
             }
             append_group_tombstones(context_.state(), request.group_id, before);
         }
@@ -159,12 +163,18 @@ class GroupCoordinator::Impl {
         if (request.group_id.empty()) {
             return refuse(id, request, caller.version, ErrorCode::InvalidGroupId, out);
         }
+        if (is_consumer(request.group_id)) {
+            return sync_consumer(context_, tick, id, request, out);
+        }
         sync_classic(context_, tick, id, caller, request, out);
     }
     void serve(const Tick& tick, RequestId id, const GroupCaller& caller,
                const wire::HeartbeatRequest& request, Output& out) {
         if (request.group_id.empty()) {
             return refuse(id, request, caller.version, ErrorCode::InvalidGroupId, out);
+        }
+        if (is_consumer(request.group_id)) {
+            return heartbeat_classic_in_consumer(context_, tick, id, request, out);
         }
         heartbeat_classic(context_, tick, id, request, out);
     }
@@ -178,6 +188,9 @@ class GroupCoordinator::Impl {
         if (single) {
             batched.members.clear();
             batched.members.emplace_back().member_id = request.member_id;
+        }
+        if (is_consumer(request.group_id)) {
+            return leave_consumer(context_, tick, id, single, batched, out);
         }
         wire::LeaveGroupResponse response = leave_classic(context_, tick, batched, out);
         if (single && response.error_code == 0) {
@@ -223,13 +236,17 @@ class GroupCoordinator::Impl {
                const wire::DeleteGroupsRequest& request, Output& out) {
         delete_groups(context_, tick, id, request, out);
     }
-    void serve(const Tick&, RequestId id, const GroupCaller& caller,
+    void serve(const Tick& tick, RequestId id, const GroupCaller& caller,
                const wire::ConsumerGroupHeartbeatRequest& request, Output& out) {
-        refuse(id, request, caller.version, ErrorCode::UnsupportedVersion, out);
+        heartbeat_consumer(context_, tick, id, caller, request, out);
     }
-    void serve(const Tick&, RequestId id, const GroupCaller& caller,
+    void serve(const Tick&, RequestId id, const GroupCaller&,
                const wire::ConsumerGroupDescribeRequest& request, Output& out) {
-        refuse(id, request, caller.version, ErrorCode::UnsupportedVersion, out);
+        describe_consumer_groups(context_, id, request, out);
+    }
+    bool is_consumer(const std::string& id) const {
+        const Group* group = context_.state().find(id);
+        return group != nullptr && group->is_consumer();
     }
 
     GroupContext context_;

@@ -62,7 +62,7 @@ inline constexpr int32_t kLeaveStaticEpoch = -2;
 struct ConsumerMember {
     std::string id;
     wire::ConsumerGroupMemberMetadataValue metadata;
-    int32_t epoch = -1;
+    int32_t epoch = 0;
     int32_t previous_epoch = -1;
     MemberState state = MemberState::Stable;
     AssignedPartitions assigned;
@@ -82,10 +82,10 @@ using PartitionKey = std::pair<Uuid, int32_t>;
 enum class ConsumerGroupPhase { Empty, Assigning, Reconciling, Stable };
 
 struct ConsumerGroup {
-    int32_t epoch = 0;
+    int32_t epoch = 1;  // the first subscription raises it: a first member starts at 2
     int64_t metadata_hash = 0;
     bool has_partition_metadata = false;  // a legacy record that the next bump removes
-    int32_t target_epoch = 0;
+    int32_t target_epoch = 1;
     int64_t target_timestamp_ms = 0;
     PersistentMap<std::string, ConsumerMemberPtr> members;
     PersistentMap<std::string, PartitionsPtr> targets;

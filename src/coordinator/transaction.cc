@@ -28,14 +28,14 @@ constexpr uint8_t kIdle =
 
 /// From where a state may be entered, by its number.
 constexpr std::array<uint8_t, kTxnStateCount> kLegalFrom = {
-    kIdle,                                                      // Empty
-    static_cast<uint8_t>(kIdle | bit(TxnState::Ongoing)),       // Ongoing
-    bit(TxnState::Ongoing),                                     // PrepareCommit
+    kIdle,                                                 // Empty
+    static_cast<uint8_t>(kIdle | bit(TxnState::Ongoing)),  // Ongoing
+    bit(TxnState::Ongoing),                                // PrepareCommit
     static_cast<uint8_t>(bit(TxnState::Ongoing) | bit(TxnState::PrepareEpochFence)),
-    bit(TxnState::PrepareCommit),                               // CompleteCommit
-    bit(TxnState::PrepareAbort),                                // CompleteAbort
-    kIdle,                                                      // Dead
-    bit(TxnState::Ongoing),                                     // PrepareEpochFence
+    bit(TxnState::PrepareCommit),  // CompleteCommit
+    bit(TxnState::PrepareAbort),   // CompleteAbort
+    kIdle,                         // Dead
+    bit(TxnState::Ongoing),        // PrepareEpochFence
 };
 
 Transaction moved(const Transaction& from, TxnState to, bool epoch_bump, WallMs now) {
@@ -111,7 +111,8 @@ Transaction prepared(const Transaction& from, TxnState to, int16_t version, Prod
     if (epoch_bump) {
         // 32767 is here only where a rotation failed once; it cannot be raised (KAFKA-20090).
         if (from.producer_epoch.value < kProducerEpochMax) {
-            next.producer_epoch = ProducerEpoch(static_cast<int16_t>(from.producer_epoch.value + 1));
+            next.producer_epoch =
+                ProducerEpoch(static_cast<int16_t>(from.producer_epoch.value + 1));
         }
         next.last_producer_epoch = from.producer_epoch;
         next.next_producer_id = fresh;
@@ -121,8 +122,8 @@ Transaction prepared(const Transaction& from, TxnState to, int16_t version, Prod
 }
 
 Transaction completed(const Transaction& from, WallMs now) {
-    const TxnState to = from.state == TxnState::PrepareCommit ? TxnState::CompleteCommit
-                                                              : TxnState::CompleteAbort;
+    const TxnState to =
+        from.state == TxnState::PrepareCommit ? TxnState::CompleteCommit : TxnState::CompleteAbort;
     Transaction next = moved(from, to, false, now);
     if (from.client_version >= kEpochBumpVersion && from.next_producer_id != kNoProducerId) {
         next.producer_id = from.next_producer_id;

@@ -1,4 +1,5 @@
-// src/coordinator/transaction_coordinator.cc: commands on transactional ids, checked in Kafka's order.
+// src/coordinator/transaction_coordinator.cc: commands on transactional ids, checked in Kafka's
+// order.
 #include "millrace/coordinator/transaction_coordinator.h"
 
 #include <algorithm>
@@ -144,8 +145,8 @@ void TransactionCoordinator::init_with(const Tick& tick, RequestId id,
     const ProducerEpoch expected = command.expected.epoch;
     const bool expects = command.expected.transactional();
     // The answer to a rotation was lost: the client still names the old id with its last epoch.
-    const bool rotation_lost = expects && command.expected.id == txn.previous_producer_id &&
-                               epoch_exhausted(expected);
+    const bool rotation_lost =
+        expects && command.expected.id == txn.previous_producer_id && epoch_exhausted(expected);
     if (expects && txn.producer_epoch != kNoProducerEpoch &&
         command.expected.id != txn.producer_id && !rotation_lost) {
         return reply(id, failed(ErrorCode::ProducerFenced), out);
@@ -154,8 +155,12 @@ void TransactionCoordinator::init_with(const Tick& tick, RequestId id,
         return reply(id, failed(ErrorCode::ConcurrentTransactions), out);
     }
     if (txn.state == TxnState::Ongoing) {
-        End fence{command.transactional_id, {txn.producer_id, txn.producer_epoch}, false,
-                  options_.transaction_version, true, true};
+        End fence{command.transactional_id,
+                  {txn.producer_id, txn.producer_epoch},
+                  false,
+                  options_.transaction_version,
+                  true,
+                  true};
         return end_with(tick, id, std::move(fence), fresh, out);
     }
     Transaction next;
@@ -167,13 +172,14 @@ void TransactionCoordinator::init_with(const Tick& tick, RequestId id,
         return reply(id, failed(ErrorCode::ProducerFenced), out);
     }
     const Producer answer{next.producer_id, next.producer_epoch};
-    write(tick, command.transactional_id, std::move(next),
-          [this, id, answer](const Tick&, ErrorCode error, CoordinatorOutput<TxnResponse>& output) {
-              TxnResponse response = failed(error);
-              if (error == ErrorCode::None) response.producer = answer;
-              reply(id, std::move(response), output);
-          },
-          out);
+    write(
+        tick, command.transactional_id, std::move(next),
+        [this, id, answer](const Tick&, ErrorCode error, CoordinatorOutput<TxnResponse>& output) {
+            TxnResponse response = failed(error);
+            if (error == ErrorCode::None) response.producer = answer;
+            reply(id, std::move(response), output);
+        },
+        out);
 }
 
 // --- AddPartitionsToTxn
@@ -210,12 +216,13 @@ void TransactionCoordinator::add_partitions(const Tick& tick, RequestId id,
                        std::includes(txn.partitions.begin(), txn.partitions.end(),
                                      command.partitions.begin(), command.partitions.end());
     if (known) return answer(ErrorCode::None);
-    write(tick, command.transactional_id,
-          with_partitions(txn, command.partitions, command.client_version, tick.wall),
-          [this, id](const Tick&, ErrorCode error, CoordinatorOutput<TxnResponse>& output) {
-              reply(id, failed(error), output);
-          },
-          out);
+    write(
+        tick, command.transactional_id,
+        with_partitions(txn, command.partitions, command.client_version, tick.wall),
+        [this, id](const Tick&, ErrorCode error, CoordinatorOutput<TxnResponse>& output) {
+            reply(id, failed(error), output);
+        },
+        out);
     finish(tick, out);
 }
 
@@ -228,10 +235,10 @@ void TransactionCoordinator::end_transaction(const Tick& tick, RequestId id,
     } else if (core_.not_ready() != ErrorCode::None) {
         reply(id, failed(core_.not_ready()), out);
     } else {
-        end_with(tick, id,
-                 {command.transactional_id, command.producer, command.commit,
-                  command.client_version},
-                 std::nullopt, out);
+        end_with(
+            tick, id,
+            {command.transactional_id, command.producer, command.commit, command.client_version},
+            std::nullopt, out);
     }
     finish(tick, out);
 }
@@ -247,20 +254,20 @@ TransactionCoordinator::Verdict TransactionCoordinator::judge_end_old(const Entr
     }
     if (entry.pending) return {ErrorCode::ConcurrentTransactions};
     switch (txn.state) {
-        case TxnState::Ongoing:
-            return {};
+        case TxnState::Ongoing: return {};
         case TxnState::CompleteCommit:
-            return end.commit ? Verdict{ErrorCode::None, true} : Verdict{ErrorCode::InvalidTxnState};
+            return end.commit ? Verdict{ErrorCode::None, true}
+                              : Verdict{ErrorCode::InvalidTxnState};
         case TxnState::CompleteAbort:
-            return end.commit ? Verdict{ErrorCode::InvalidTxnState} : Verdict{ErrorCode::None, true};
+            return end.commit ? Verdict{ErrorCode::InvalidTxnState}
+                              : Verdict{ErrorCode::None, true};
         case TxnState::PrepareCommit:
             return {end.commit ? ErrorCode::ConcurrentTransactions : ErrorCode::InvalidTxnState};
         case TxnState::PrepareAbort:
             return {end.commit ? ErrorCode::InvalidTxnState : ErrorCode::ConcurrentTransactions};
         case TxnState::Empty:
         case TxnState::Dead:
-        case TxnState::PrepareEpochFence:
-            return {ErrorCode::InvalidTxnState};
+        case TxnState::PrepareEpochFence: return {ErrorCode::InvalidTxnState};
     }
     MILLRACE_UNREACHABLE("every state is judged");
 }
@@ -304,8 +311,7 @@ TransactionCoordinator::Verdict TransactionCoordinator::judge_end(const Entry& e
             return {end.commit ? ErrorCode::InvalidTxnState : ErrorCode::None};
         }
         case TxnState::Dead:
-        case TxnState::PrepareEpochFence:
-            return {ErrorCode::InvalidTxnState};
+        case TxnState::PrepareEpochFence: return {ErrorCode::InvalidTxnState};
     }
     MILLRACE_UNREACHABLE("every state is judged");
 }
@@ -339,31 +345,32 @@ void TransactionCoordinator::end_with(const Tick& tick, RequestId id, End end,
         }
         from.producer_epoch = ProducerEpoch(static_cast<int16_t>(from.producer_epoch.value + 1));
         from.last_producer_epoch = kNoProducerEpoch;
-        // In force at once: the fenced producer must not get through while the record is on its way.
+        // In force at once: the fenced producer must not get through while the record is on its
+        // way.
         entry.txn = std::make_shared<const Transaction>(from);
     }
-    Transaction next =
-        prepared(from, end.commit ? TxnState::PrepareCommit : TxnState::PrepareAbort, end.version,
-                 next_id, tick.wall);
+    Transaction next = prepared(from, end.commit ? TxnState::PrepareCommit : TxnState::PrepareAbort,
+                                end.version, next_id, tick.wall);
     TxnResponse answer;
     if (end.answer_concurrent) {
         answer.error = ErrorCode::ConcurrentTransactions;
     } else if (epoch_bump) {
-        answer.producer = next_id != kNoProducerId ? Producer{next_id, ProducerEpoch(0)}
-                                                   : Producer{next.producer_id, next.producer_epoch};
+        answer.producer = next_id != kNoProducerId
+                              ? Producer{next_id, ProducerEpoch(0)}
+                              : Producer{next.producer_id, next.producer_epoch};
     }
-    write(tick, end.transactional_id, std::move(next),
-          [this, id, raises, answer = std::move(answer), name = end.transactional_id](
-              const Tick& later, ErrorCode error,
-              CoordinatorOutput<TxnResponse>& output) mutable {
-              if (error != ErrorCode::None) {
-                  entries_.at(name).failed_epoch_fence = raises;
-                  return reply(id, failed(error), output);
-              }
-              reply(id, std::move(answer), output);
-              on_prepared(later, name);
-          },
-          out);
+    write(
+        tick, end.transactional_id, std::move(next),
+        [this, id, raises, answer = std::move(answer), name = end.transactional_id](
+            const Tick& later, ErrorCode error, CoordinatorOutput<TxnResponse>& output) mutable {
+            if (error != ErrorCode::None) {
+                entries_.at(name).failed_epoch_fence = raises;
+                return reply(id, failed(error), output);
+            }
+            reply(id, std::move(answer), output);
+            on_prepared(later, name);
+        },
+        out);
 }
 
 }  // namespace millrace::coordinator

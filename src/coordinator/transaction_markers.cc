@@ -1,4 +1,5 @@
-// src/coordinator/transaction_markers.cc: what follows a decision: markers, completion, sweeps, loading.
+// src/coordinator/transaction_markers.cc: what follows a decision: markers, completion, sweeps,
+// loading.
 #include <algorithm>
 #include <utility>
 
@@ -63,8 +64,8 @@ void TransactionCoordinator::on_marker(const Tick& tick, const std::string& tran
     Entry& entry = found->second;
     const bool fenced = error == ErrorCode::InvalidProducerEpoch ||
                         error == ErrorCode::TransactionCoordinatorFenced;
-    const bool pointless = error == ErrorCode::UnsupportedForMessageFormat ||
-                           error == ErrorCode::UnsupportedVersion;
+    const bool pointless =
+        error == ErrorCode::UnsupportedForMessageFormat || error == ErrorCode::UnsupportedVersion;
     if (fenced && !gone) {
         log_warn(kLog, "{}: marker refused at {}: {}; a newer coordinator ends this transaction",
                  transactional_id, partition.to_string(), error_code_name(error));
@@ -91,13 +92,14 @@ void TransactionCoordinator::complete(const Tick& tick, const std::string& id, O
     Entry& entry = entries_.at(id);
     Transaction next = completed(*entry.txn, tick.wall);
     const Transaction written = next;
-    write(tick, id, std::move(next),
-          [this, id, tick, written](const Tick& later, ErrorCode error,
-                                    CoordinatorOutput<TxnResponse>&) {
-              on_completed(id, written, error);
-              if (entries_.at(id).completion_retry) arm_retry(later);
-          },
-          out);
+    write(
+        tick, id, std::move(next),
+        [this, id, tick, written](const Tick& later, ErrorCode error,
+                                  CoordinatorOutput<TxnResponse>&) {
+            on_completed(id, written, error);
+            if (entries_.at(id).completion_retry) arm_retry(later);
+        },
+        out);
 }
 
 void TransactionCoordinator::on_completed(const std::string& id, const Transaction& next,
@@ -132,13 +134,14 @@ void TransactionCoordinator::abort_timed_out(const Tick& tick, Output& out) {
         const Transaction& txn = *entry.txn;
         if (txn.state != TxnState::Ongoing || entry.pending || txn.two_phase()) continue;
         if (txn.start.value + txn.timeout_ms >= tick.wall.value) continue;
-        log_info(kLog, "{}: transaction of producer {} epoch {} is over its timeout of {} ms; "
-                 "it is aborted", id, txn.producer_id.value, txn.producer_epoch.value,
-                 txn.timeout_ms);
-        end_with(tick, kNobody,
-                 {id, {txn.producer_id, txn.producer_epoch}, false, options_.transaction_version,
-                  true},
-                 std::nullopt, out);
+        log_info(kLog,
+                 "{}: transaction of producer {} epoch {} is over its timeout of {} ms; "
+                 "it is aborted",
+                 id, txn.producer_id.value, txn.producer_epoch.value, txn.timeout_ms);
+        end_with(
+            tick, kNobody,
+            {id, {txn.producer_id, txn.producer_epoch}, false, options_.transaction_version, true},
+            std::nullopt, out);
     }
 }
 
@@ -194,7 +197,8 @@ Status TransactionCoordinator::on_load_batch(const Tick&, const LoadedBatch& bat
 void TransactionCoordinator::on_loaded(const Tick& tick, Offset log_end, Offset high_watermark,
                                        Output& out) {
     core_.finish_loading(log_end, high_watermark);
-    for (const auto& [id, txn] : core_.state().by_id) entries_[id].txn = txn;
+    for (const auto& [id, txn] : core_.state().by_id)
+        entries_[id].txn = txn;
     for (const auto& [id, entry] : entries_) {
         if (decided(entry.txn->state)) on_prepared(tick, id);
     }
@@ -223,8 +227,7 @@ void TransactionCoordinator::on_append_failed(const Tick& tick, Offset base, Err
 void TransactionCoordinator::on_resign(const Tick& tick, Output& out) {
     core_.resign(tick, out);
     for (auto& [ticket, waiting] : needs_id_) {
-        const RequestId id =
-            std::visit([](const auto& command) { return command.first; }, waiting);
+        const RequestId id = std::visit([](const auto& command) { return command.first; }, waiting);
         TxnResponse response;
         response.error = ErrorCode::NotCoordinator;
         reply(id, std::move(response), out);
@@ -257,8 +260,10 @@ void TransactionCoordinator::on_tick(const Tick& tick, Output& out) {
 void TransactionCoordinator::finish(const Tick& tick, Output& out) {
     // Completions may be refused at once and leave nothing behind; they never add to the list.
     const std::vector<std::string> ready = std::exchange(to_complete_, {});
-    for (const std::string& id : ready) complete(tick, id, out);
-    for (MarkersWanted& wanted : markers_) out.markers.push_back(std::move(wanted));
+    for (const std::string& id : ready)
+        complete(tick, id, out);
+    for (MarkersWanted& wanted : markers_)
+        out.markers.push_back(std::move(wanted));
     markers_.clear();
     out.wake_at = std::min({core_.wake_at(), next_abort_, next_expire_, next_retry_});
 }

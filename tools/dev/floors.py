@@ -44,6 +44,7 @@ THIRD_PARTY = (
     ("zlib", ("src/record/compression.cc", "src/record/codec_gzip.cc")),
     ("igzip", ("src/record/compression.cc", "src/record/codec_gzip.cc")),
     ("re2/", ("src/coordinator/regex.cc", "src/api/txn_admin.cc")),
+    ("xxhash.h", ("src/coordinator/topic_hash.cc",)),
     ("boost/asio", ("net", "tools/cli")),
     ("boost/system", ("net", "tools/cli")),
     ("openssl/", ("net",)),

@@ -1,4 +1,5 @@
-// tests/unit/coordinator/transaction_coordinator_test.cc: runs tests/golden/txn/*.txt on the machine.
+// tests/unit/coordinator/transaction_coordinator_test.cc: runs tests/golden/txn/*.txt on the
+// machine.
 //
 // A file is a list of blocks: "> command", then what it caused. MILLRACE_UPDATE_GOLDEN=1 rewrites
 // the files: read the diff. The log here takes everything at once unless told to hold or to refuse.
@@ -34,8 +35,10 @@ class World {
         std::vector<std::string> plain;
         for (std::string word; in >> word;) {
             const size_t equals = word.find('=');
-            if (equals == std::string::npos) plain.push_back(word);
-            else args[word.substr(0, equals)] = word.substr(equals + 1);
+            if (equals == std::string::npos)
+                plain.push_back(word);
+            else
+                args[word.substr(0, equals)] = word.substr(equals + 1);
         }
         dispatch(verb, plain, args);
         return trace_;
@@ -75,9 +78,9 @@ class World {
                 LoadedBatch loaded{batch.base_offset, batch.end() - 1, {}, {}, {}};
                 Offset at = batch.base_offset;
                 for (const CoordinatorRecord& record : batch.records) {
-                    loaded.records.push_back({at, record.key.view(),
-                                              record.value ? std::optional(record.value->view())
-                                                           : std::nullopt});
+                    loaded.records.push_back(
+                        {at, record.key.view(),
+                         record.value ? std::optional(record.value->view()) : std::nullopt});
                     at = at + 1;
                 }
                 ASSERT_TRUE(machine_->on_load_batch(tick(), loaded, end_, out).ok());
@@ -91,7 +94,8 @@ class World {
         TxnOutput out;
         event(out);
         for (CoordinatorBatch& batch : out.append) {
-            for (const CoordinatorRecord& record : batch.records) print_record(record);
+            for (const CoordinatorRecord& record : batch.records)
+                print_record(record);
             if (refuse_ != ErrorCode::None) {
                 const ErrorCode error = refuse_;
                 trace_ += fmt::format("log: refused with {}\n", error_code_name(error));
@@ -104,7 +108,8 @@ class World {
             end_ = batch.end();
             log_.push_back(std::move(batch));
         }
-        for (const auto& reply : out.replies) print_reply(reply);
+        for (const auto& reply : out.replies)
+            print_reply(reply);
         for (const MarkersWanted& wanted : out.markers) {
             for (const TopicPartition& at : wanted.partitions) {
                 trace_ += fmt::format("marker: {} {} {} at {} coordinator epoch {} version {}\n",
@@ -115,7 +120,8 @@ class World {
                 markers_[{wanted.transactional_id, at}] = wanted.marker;
             }
         }
-        for (const ProducerIdTicket ticket : out.producer_ids) give_id(ticket);
+        for (const ProducerIdTicket ticket : out.producer_ids)
+            give_id(ticket);
         if (!hold_ && told_ < end_) {
             told_ = end_;
             drive([&](TxnOutput& nested) { machine_->on_high_watermark(tick(), end_, nested); });
@@ -124,9 +130,8 @@ class World {
 
     void give_id(ProducerIdTicket ticket) {
         const ProducerId id(ids_error_ == ErrorCode::None ? next_id_++ : -1);
-        drive([&](TxnOutput& out) {
-            machine_->on_producer_id(tick(), ticket, ids_error_, id, out);
-        });
+        drive(
+            [&](TxnOutput& out) { machine_->on_producer_id(tick(), ticket, ids_error_, id, out); });
     }
 
     void print_record(const CoordinatorRecord& record) {
@@ -136,8 +141,7 @@ class World {
             trace_ += fmt::format("record: {} tombstone\n", name);
             return;
         }
-        ASSERT_TRUE(
-            table.replay({Offset(0), {}, record.key.view(), record.value->view()}).ok());
+        ASSERT_TRUE(table.replay({Offset(0), {}, record.key.view(), record.value->view()}).ok());
         print_txn("record", name, **table.by_id.find(name), std::nullopt);
     }
     void print_txn(const char* what, const std::string& name, const Transaction& txn,
@@ -147,8 +151,10 @@ class World {
         if (txn.next_producer_id != kNoProducerId) {
             trace_ += fmt::format(" next={}", txn.next_producer_id.value);
         }
-        for (const TopicPartition& at : txn.partitions) trace_ += " " + at.to_string();
-        if (txn.start != kNoTimestamp) trace_ += fmt::format(" start=+{}", txn.start.value - kWallStart);
+        for (const TopicPartition& at : txn.partitions)
+            trace_ += " " + at.to_string();
+        if (txn.start != kNoTimestamp)
+            trace_ += fmt::format(" start=+{}", txn.start.value - kWallStart);
         if (txn.client_version > 0) trace_ += fmt::format(" version={}", txn.client_version);
         if (pending) trace_ += fmt::format(" pending={}", txn_state_name(*pending));
         trace_ += "\n";
@@ -166,9 +172,8 @@ class World {
 
     void marker(const std::string& id, const TopicPartition& at, ErrorCode error, bool gone) {
         const Marker marker = markers_[{id, at}];
-        drive([&](TxnOutput& out) {
-            machine_->on_marker(tick(), id, marker, at, error, gone, out);
-        });
+        drive(
+            [&](TxnOutput& out) { machine_->on_marker(tick(), id, marker, at, error, gone, out); });
     }
 
     void dispatch(const std::string& verb, const std::vector<std::string>& plain,
@@ -189,7 +194,8 @@ class World {
             AddPartitionsCommand command;
             command.transactional_id = name();
             command.producer = producer(plain[1]);
-            for (size_t i = 2; i < plain.size(); ++i) command.partitions.insert(partition(plain[i]));
+            for (size_t i = 2; i < plain.size(); ++i)
+                command.partitions.insert(partition(plain[i]));
             command.verify_only = verb == "verify";
             command.client_version = version_;
             drive([&](TxnOutput& out) {
@@ -201,15 +207,16 @@ class World {
                 machine_->end_transaction(tick(), next_request_++, command, out);
             });
         } else if (verb == "marked") {
-            marker(name(), partition(plain[1]),
-                   static_cast<ErrorCode>(number(args, "error", 0)), args.contains("gone"));
+            marker(name(), partition(plain[1]), static_cast<ErrorCode>(number(args, "error", 0)),
+                   args.contains("gone"));
         } else if (verb == "wait") {
             now_ms_ += std::stoll(name());
             drive([&](TxnOutput& out) { machine_->on_tick(tick(), out); });
         } else if (verb == "refuse") {
             refuse_ = static_cast<ErrorCode>(std::stoi(name()));
         } else if (verb == "ids") {
-            if (args.contains("error")) ids_error_ = static_cast<ErrorCode>(number(args, "error", 0));
+            if (args.contains("error"))
+                ids_error_ = static_cast<ErrorCode>(number(args, "error", 0));
             next_id_ = number(args, "next", next_id_);
         } else if (verb == "hold") {
             hold_ = true;
@@ -236,7 +243,8 @@ class World {
         txn.state = *txn_state_from_name(plain[1]);
         txn.producer_id = who.id;
         txn.producer_epoch = who.epoch;
-        for (size_t i = 3; i < plain.size(); ++i) txn.partitions.insert(partition(plain[i]));
+        for (size_t i = 3; i < plain.size(); ++i)
+            txn.partitions.insert(partition(plain[i]));
         txn.timeout_ms = 60'000;
         txn.start = txn.last_update = WallMs{kWallStart};
         txn.client_version = static_cast<int16_t>(number(args, "version", version_));

@@ -35,7 +35,8 @@ Transaction ongoing() {
 TEST(TransactionState, TableOfLegalMoves) {
     // Rows: from Empty, Ongoing, PC, PA, CC, CA, Dead, PEF; columns: to the same, in this order.
     constexpr const char* kTable[] = {
-        "xx....x.", "..xx....", "....x...", ".....x..", "xx....x.", "xx....x.", "........", "...x....",
+        "xx....x.", "..xx....", "....x...", ".....x..",
+        "xx....x.", "xx....x.", "........", "...x....",
     };
     for (int from = 0; from < kTxnStateCount; ++from) {
         for (int to = 0; to < kTxnStateCount; ++to) {
@@ -63,15 +64,17 @@ TEST(TransactionRecord, BytesOfKafka) {
     auto record = transaction_record("tx1", txn, 0);
     ASSERT_TRUE(record);
     EXPECT_EQ(hex(record->key.view()), "00000003747831");
-    EXPECT_EQ(hex(record->value->view()),
-              "000000000000000003e800050000ea6001000000010003666f6f00000001000000000000018bcfe5680100"
-              "00018bcfe56800");
+    EXPECT_EQ(
+        hex(record->value->view()),
+        "000000000000000003e800050000ea6001000000010003666f6f00000001000000000000018bcfe5680100"
+        "00018bcfe56800");
     Transaction newer = txn;
     newer.previous_producer_id = ProducerId(1000);
     newer.client_version = 2;
-    EXPECT_EQ(hex(transaction_record("tx1", newer, 1)->value->view()),
-              "000100000000000003e800050000ea60010204666f6f0200000000000000018bcfe568010000018bcfe568"
-              "0002000800000000000003e802020002");
+    EXPECT_EQ(
+        hex(transaction_record("tx1", newer, 1)->value->view()),
+        "000100000000000003e800050000ea60010204666f6f0200000000000000018bcfe568010000018bcfe568"
+        "0002000800000000000003e802020002");
     Transaction empty;
     empty.producer_id = ProducerId(1000);
     empty.producer_epoch = ProducerEpoch(0);
@@ -101,8 +104,8 @@ TEST(TransactionRecord, ReplayGivesBackWhatWasWritten) {
 TEST(TransactionRecord, StrangeRecords) {
     TransactionTable table;
     const auto replay = [&](std::string_view key, std::optional<std::string_view> value) {
-        return table.replay({Offset(0), {}, ByteView(key),
-                             value ? std::optional(ByteView(*value)) : std::nullopt});
+        return table.replay(
+            {Offset(0), {}, ByteView(key), value ? std::optional(ByteView(*value)) : std::nullopt});
     };
     using namespace std::string_view_literals;
     const std::string_view key = "\0\0\0\3tx1"sv;
