@@ -9,12 +9,19 @@ namespace millrace::api {
 
 void serve_add_offsets_to_txn(ServeCall&&);
 void serve_add_partitions_to_txn(ServeCall&&);
+void serve_allocate_producer_ids(ServeCall&&);
 void serve_alter_client_quotas(ServeCall&&);
 void serve_alter_configs(ServeCall&&);
+void serve_alter_partition(ServeCall&&);
 void serve_alter_user_scram_credentials(ServeCall&&);
 void serve_api_versions(ServeCall&&);
+void serve_assign_replicas_to_dirs(ServeCall&&);
+void serve_begin_quorum_epoch(ServeCall&&);
+void serve_broker_heartbeat(ServeCall&&);
+void serve_broker_registration(ServeCall&&);
 void serve_consumer_group_describe(ServeCall&&);
 void serve_consumer_group_heartbeat(ServeCall&&);
+void serve_controller_registration(ServeCall&&);
 void serve_create_acls(ServeCall&&);
 void serve_create_delegation_token(ServeCall&&);
 void serve_create_partitions(ServeCall&&);
@@ -36,9 +43,12 @@ void serve_describe_topic_partitions(ServeCall&&);
 void serve_describe_transactions(ServeCall&&);
 void serve_describe_user_scram_credentials(ServeCall&&);
 void serve_elect_leaders(ServeCall&&);
+void serve_end_quorum_epoch(ServeCall&&);
 void serve_end_txn(ServeCall&&);
+void serve_envelope(ServeCall&&);
 void serve_expire_delegation_token(ServeCall&&);
 void serve_fetch(ServeCall&&);
+void serve_fetch_snapshot(ServeCall&&);
 void serve_find_coordinator(ServeCall&&);
 void serve_heartbeat(ServeCall&&);
 void serve_incremental_alter_configs(ServeCall&&);
@@ -60,6 +70,7 @@ void serve_sync_group(ServeCall&&);
 void serve_txn_offset_commit(ServeCall&&);
 void serve_unregister_broker(ServeCall&&);
 void serve_update_features(ServeCall&&);
+void serve_vote(ServeCall&&);
 void serve_write_txn_markers(ServeCall&&);
 
 namespace {
@@ -67,11 +78,12 @@ namespace {
 using wire::ApiKey;
 
 constexpr uint8_t kBroker = static_cast<uint8_t>(ListenerKind::Broker);
-constexpr uint8_t kBoth = kBroker | static_cast<uint8_t>(ListenerKind::Controller);
+constexpr uint8_t kController = static_cast<uint8_t>(ListenerKind::Controller);
+constexpr uint8_t kBoth = kBroker | kController;
 
 constexpr ApiRow kRows[] = {
     {ApiKey::Produce, kBroker, serve_produce},
-    {ApiKey::Fetch, kBroker, serve_fetch},
+    {ApiKey::Fetch, kBoth, serve_fetch},
     {ApiKey::ListOffsets, kBroker, serve_list_offsets},
     {ApiKey::Metadata, kBroker, serve_metadata},
     {ApiKey::OffsetCommit, kBroker, serve_offset_commit},
@@ -113,15 +125,26 @@ constexpr ApiRow kRows[] = {
     {ApiKey::AlterClientQuotas, kBoth, serve_alter_client_quotas},
     {ApiKey::DescribeUserScramCredentials, kBroker, serve_describe_user_scram_credentials},
     {ApiKey::AlterUserScramCredentials, kBoth, serve_alter_user_scram_credentials},
+    {ApiKey::Vote, kController, serve_vote},
+    {ApiKey::BeginQuorumEpoch, kController, serve_begin_quorum_epoch},
+    {ApiKey::EndQuorumEpoch, kController, serve_end_quorum_epoch},
     {ApiKey::DescribeQuorum, kBoth, serve_describe_quorum},
+    {ApiKey::AlterPartition, kController, serve_alter_partition},
     {ApiKey::UpdateFeatures, kBoth, serve_update_features},
+    {ApiKey::Envelope, kController, serve_envelope},
+    {ApiKey::FetchSnapshot, kController, serve_fetch_snapshot},
     {ApiKey::DescribeCluster, kBoth, serve_describe_cluster},
     {ApiKey::DescribeProducers, kBroker, serve_describe_producers},
+    {ApiKey::BrokerRegistration, kController, serve_broker_registration},
+    {ApiKey::BrokerHeartbeat, kController, serve_broker_heartbeat},
     {ApiKey::UnregisterBroker, kBoth, serve_unregister_broker},
     {ApiKey::DescribeTransactions, kBroker, serve_describe_transactions},
     {ApiKey::ListTransactions, kBroker, serve_list_transactions},
+    {ApiKey::AllocateProducerIds, kController, serve_allocate_producer_ids},
     {ApiKey::ConsumerGroupHeartbeat, kBroker, serve_consumer_group_heartbeat},
     {ApiKey::ConsumerGroupDescribe, kBroker, serve_consumer_group_describe},
+    {ApiKey::ControllerRegistration, kController, serve_controller_registration},
+    {ApiKey::AssignReplicasToDirs, kController, serve_assign_replicas_to_dirs},
     {ApiKey::ListConfigResources, kBroker, serve_list_config_resources},
     {ApiKey::DescribeTopicPartitions, kBroker, serve_describe_topic_partitions},
 };

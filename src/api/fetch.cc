@@ -13,6 +13,7 @@
 #include "api/lookup.h"
 #include "api/serve.h"
 #include "millrace/broker/fetch_wait.h"
+#include "millrace/broker/quorum_driver.h"
 #include "millrace/env/clock.h"
 #include "millrace/wire/gen/fetch_request.h"
 #include "millrace/wire/gen/fetch_response.h"
@@ -276,6 +277,10 @@ void handle_fetch(RequestContext&& context, Request request, Reply<Response> rep
     broker::Shard& shard = context.shard();
     const Instant now = shard.env().clock.now();
     const int16_t version = context.version;
+    if (context.connection->kind == ListenerKind::Controller) {
+        return shard.quorum->fetch({version, context.connection->listener}, std::move(request),
+                                   std::move(reply));
+    }
     auto operation = std::make_shared<FetchOperation>();
     operation->replica =
         NodeId(version >= 15 ? request.replica_state.replica_id : request.replica_id);

@@ -1,16 +1,19 @@
-// src/api/quorum.cc: DescribeQuorum (55).
+// src/api/quorum.cc: Vote (52), BeginQuorumEpoch (53), EndQuorumEpoch (54), FetchSnapshot (59),
+// DescribeQuorum (55).
 //
-// Served: v0-2.
-// Behavior: kraft.md 1.12; answered by the node that leads the metadata quorum.
-// Not done: forwarding to another node, the voters' own RPCs (issue 5).
+// Served: Vote v0-2, BeginQuorumEpoch and EndQuorumEpoch v0-1, FetchSnapshot v0-1, DescribeQuorum
+// v0-2. The quorum's Fetch comes through fetch.cc.
+// Behavior: kraft.md 1.3-1.8 and 1.12; the driver checks and translates. DescribeQuorum is answered
+// by the node that leads the metadata quorum; a broker listener asks that node.
+// Not done: authorization.
 #include <utility>
 
 #include "api/lookup.h"
+#include "api/quorum.h"
 #include "api/serve.h"
+#include "millrace/broker/controller_link.h"
 #include "millrace/broker/quorum_driver.h"
 #include "millrace/env/clock.h"
-#include "millrace/wire/gen/describe_quorum_request.h"
-#include "millrace/wire/gen/describe_quorum_response.h"
 
 namespace millrace::api {
 
@@ -44,9 +47,8 @@ void describe(const broker::QuorumStatus& status, int16_t version,
 
 }  // namespace
 
-void handle_describe_quorum(RequestContext&& context, wire::DescribeQuorumRequest request,
-                            Reply<Response> reply) {
-    broker::Shard& shard = context.shard();
+Response describe_quorum_here(broker::Shard& shard, int16_t version,
+                              const wire::DescribeQuorumRequest& request) {
     Response response;
     response.error_message = "";
     const broker::QuorumStatus status =
@@ -64,12 +66,12 @@ void handle_describe_quorum(RequestContext&& context, wire::DescribeQuorumReques
             } else if (!leads) {
                 answer.error_code = code(ErrorCode::NotLeaderOrFollower);
             } else {
-                describe(status, context.version, answer);
+                describe(status, version, answer);
             }
         }
     }
     for (const raft::Voter& voter : status.voter_set.voters()) {
-        if (context.version < 2) break;
+        if (version < 2) break;
         auto& node = response.nodes.emplace_back();
         node.node_id = voter.key.id.value;
         for (const raft::Endpoint& endpoint : voter.endpoints) {
@@ -79,9 +81,86 @@ void handle_describe_quorum(RequestContext&& context, wire::DescribeQuorumReques
             listener.port = endpoint.port;
         }
     }
-    reply.send(std::move(response));
+    return response;
 }
 
+namespace {
+
+/// Through the active controller's node, in the version of the client.
+void describe_quorum_there(RequestContext&& context, const wire::DescribeQuorumRequest& request,
+                           Reply<Response> reply) {
+    broker::Shard& shard = context.shard();
+    const int16_t version = context.version;
+    wire::Writer writer;
+    wire::encode_request_head(writer, {wire::ApiKey::DescribeQuorum, version, 0,
+                                       context.client_id()});
+    request.encode(writer, version);
+    metadata::Requester who;
+    who.principal = context.connection->principal;
+    shard.controller().forward(
+        writer.finish_flat(), std::move(who),
+        Reply<Result<Buffer>>([&shard, version, request,
+                               reply = std::move(reply)](Result<Buffer> frame) mutable {
+            Response response;
+            if (frame.ok()) {
+                wire::Reader reader(*frame);
+                if (wire::decode_response_head(reader, wire::ApiKey::DescribeQuorum, version) &&
+                    response.decode(reader, version)) {
+                    return reply.send(std::move(response));
+                }
+            }
+            reply.send(describe_quorum_here(shard, version, request));
+        }));
+}
+
+broker::QuorumCaller caller_of(const RequestContext& context) {
+    return {context.version, context.connection->listener};
+}
+
+}  // namespace
+
+void handle_describe_quorum(RequestContext&& context, wire::DescribeQuorumRequest request,
+                            Reply<Response> reply) {
+    broker::Shard& shard = context.shard();
+    if (context.connection->kind == ListenerKind::Broker && !shard.controller().active_here()) {
+        return describe_quorum_there(std::move(context), request, std::move(reply));
+    }
+    reply.send(describe_quorum_here(shard, context.version, request));
+}
+
+void handle_vote(RequestContext&& context, wire::VoteRequest request,
+                 Reply<wire::VoteResponse> reply) {
+    context.shard().quorum->vote(caller_of(context), std::move(request), std::move(reply));
+}
+void handle_begin_quorum_epoch(RequestContext&& context, wire::BeginQuorumEpochRequest request,
+                               Reply<wire::BeginQuorumEpochResponse> reply) {
+    context.shard().quorum->begin_epoch(caller_of(context), std::move(request), std::move(reply));
+}
+void handle_end_quorum_epoch(RequestContext&& context, wire::EndQuorumEpochRequest request,
+                             Reply<wire::EndQuorumEpochResponse> reply) {
+    context.shard().quorum->end_epoch(caller_of(context), std::move(request), std::move(reply));
+}
+void handle_fetch_snapshot(RequestContext&& context, wire::FetchSnapshotRequest request,
+                           Reply<wire::FetchSnapshotResponse> reply) {
+    context.shard().quorum->fetch_snapshot(caller_of(context), std::move(request),
+                                           std::move(reply));
+}
+
+void serve_vote(ServeCall&& call) {
+    serve<wire::VoteRequest, wire::VoteResponse>(std::move(call), handle_vote);
+}
+void serve_begin_quorum_epoch(ServeCall&& call) {
+    serve<wire::BeginQuorumEpochRequest, wire::BeginQuorumEpochResponse>(
+        std::move(call), handle_begin_quorum_epoch);
+}
+void serve_end_quorum_epoch(ServeCall&& call) {
+    serve<wire::EndQuorumEpochRequest, wire::EndQuorumEpochResponse>(std::move(call),
+                                                                     handle_end_quorum_epoch);
+}
+void serve_fetch_snapshot(ServeCall&& call) {
+    serve<wire::FetchSnapshotRequest, wire::FetchSnapshotResponse>(std::move(call),
+                                                                   handle_fetch_snapshot);
+}
 void serve_describe_quorum(ServeCall&& call) {
     serve<wire::DescribeQuorumRequest, Response>(std::move(call), handle_describe_quorum);
 }

@@ -241,6 +241,7 @@ class Run {
         }
         sessions_.attach(&node_->shard());
         server_.before_accept([this] { follow_dynamic_limits(); });
+        server_.start_accepting(api::ListenerKind::Controller);
     }
 
     /// max.connections and its like may change while the node runs.

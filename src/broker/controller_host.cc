@@ -18,12 +18,17 @@ constexpr size_t kSnapshotChunkRecords = 1'000;
 }  // namespace
 
 ControllerHost::ControllerHost(const env::Env& env, QuorumDriver& quorum,
-                               metadata::ControllerOptions options, Events events)
+                               metadata::ControllerOptions options, Settings settings,
+                               Events events)
     : env_(env),
       quorum_(quorum),
       machine_(std::move(options)),
       loader_(metadata::empty_image()),
-      events_(std::move(events)) {}
+      settings_(std::move(settings)),
+      events_(std::move(events)),
+      remote_(
+          env, [this] { return quorum_.leader_address(); },
+          [this] { return machine_.active(); }) {}
 
 ControllerHost::~ControllerHost() {
     env_.timers.cancel(timer_);
@@ -32,6 +37,11 @@ ControllerHost::~ControllerHost() {
 
 void ControllerHost::answer_waiting() {
     stopped_ = true;
+    remote_.stop();
+    refuse_waiting();
+}
+
+void ControllerHost::refuse_waiting() {
     machine_.on_resign(tick(), output_);
     for (metadata::ControllerReply& answer : output_.replies) {
         const auto found = waiting_.find(answer.id);
@@ -49,9 +59,18 @@ metadata::Tick ControllerHost::tick() const {
 
 void ControllerHost::run(metadata::ControllerRequest request, metadata::Requester who,
                          Reply<metadata::ControllerResponse> reply) {
+    if (machine_.active() || stopped_) {
+        return run_here(std::move(request), std::move(who), std::move(reply));
+    }
+    run_there(std::move(request), std::move(who), std::move(reply));
+}
+
+void ControllerHost::run_here(metadata::ControllerRequest request, metadata::Requester who,
+                              Reply<metadata::ControllerResponse> reply) {
     const metadata::RequestId id = next_request_++;
     waiting_.emplace(id, std::move(reply));
     machine_.run(tick(), id, who, std::move(request), output_);
+    if (stopped_) return refuse_waiting();
     carry_out();
 }
 
@@ -138,6 +157,12 @@ void ControllerHost::apply_batch(const MetadataBatch& batch) {
 void ControllerHost::on_commit(const std::vector<MetadataBatch>& batches) {
     if (batches.empty() || stopped_) return;
     for (const MetadataBatch& batch : batches) apply_batch(batch);
+    // A follower serves from what it has as soon as it knows that no more was committed when it
+    // asked (MetadataLoader); a leader from its own epoch on (on_leader).
+    if (!caught_up_ && !machine_.active() && quorum_.status().role == raft::QuorumRole::Follower &&
+        quorum_.status().high_watermark <= batches.back().last_offset + 1) {
+        caught_up_ = true;
+    }
     // Images first: a client that got its answer finds what it asked for.
     if (caught_up_) publish();
     if (machine_.active()) {
@@ -155,7 +180,7 @@ void ControllerHost::publish() {
 void ControllerHost::learn_quorum() {
     const QuorumStatus status = quorum_.status();
     std::vector<NodeId> voters;
-    for (const QuorumReplica& voter : status.voters) voters.push_back(voter.key.id);
+    for (const raft::Voter& voter : status.voter_set.voters()) voters.push_back(voter.key.id);
     machine_.set_quorum(status.kraft_version, std::move(voters));
 }
 

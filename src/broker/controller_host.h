@@ -7,8 +7,10 @@
 
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "broker/remote_controller.h"
 #include "millrace/broker/controller_link.h"
 #include "millrace/broker/quorum_driver.h"
 #include "millrace/env/timers.h"
@@ -19,16 +21,25 @@ namespace millrace::broker {
 
 class ControllerHost final : public ControllerLink, public QuorumListener {
   public:
+    /// How the node sees itself beside the quorum.
+    struct Settings {
+        std::string client_id;                             // of requests to another controller
+        Duration heartbeat_time = milliseconds(2000);      // a heartbeat is worth sending for
+    };
     struct Events {
         MoveFunction<void(const metadata::ImageLoader::Published&)> on_publish;
         MoveFunction<void(const std::string&)> on_fatal;
     };
     ControllerHost(const env::Env& env, QuorumDriver& quorum, metadata::ControllerOptions options,
-                   Events events);
+                   Settings settings, Events events);
     ~ControllerHost() override;
 
     void run(metadata::ControllerRequest request, metadata::Requester who,
              Reply<metadata::ControllerResponse> reply) override;
+    void run_here(metadata::ControllerRequest request, metadata::Requester who,
+                  Reply<metadata::ControllerResponse> reply) override;
+    void forward(Buffer request, metadata::Requester who, Reply<Result<Buffer>> reply) override;
+    bool active_here() const override { return machine_.active(); }
     /// The node goes away: whoever waits for the controller is answered NOT_CONTROLLER.
     void answer_waiting();
     const metadata::Controller& machine() const { return machine_; }
@@ -43,6 +54,10 @@ class ControllerHost final : public ControllerLink, public QuorumListener {
   private:
     metadata::Tick tick() const;
     void carry_out();
+    void refuse_waiting();
+    Duration time_for(const metadata::ControllerRequest& request) const;
+    void run_there(metadata::ControllerRequest request, metadata::Requester who,
+                   Reply<metadata::ControllerResponse> reply);
     void apply_batch(const MetadataBatch& batch);
     /// Tells the machine who votes, at which kraft.version.
     void learn_quorum();
@@ -53,7 +68,9 @@ class ControllerHost final : public ControllerLink, public QuorumListener {
     QuorumDriver& quorum_;
     metadata::Controller machine_;
     metadata::ImageLoader loader_;
+    Settings settings_;
     Events events_;
+    RemoteController remote_;
     metadata::ControllerOutput output_;
     std::map<metadata::RequestId, Reply<metadata::ControllerResponse>> waiting_;
     metadata::RequestId next_request_ = 1;

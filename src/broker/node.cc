@@ -151,6 +151,12 @@ QuorumDriverConfig Node::Impl::quorum_config() const {
         voters.push_back(std::move(entry));
     }
     result.static_voters = raft::VoterSet(std::move(voters));
+    for (const QuorumEndpoint& server : config.quorum_bootstrap_servers) {
+        result.bootstrap_servers.push_back(
+            {server.host, static_cast<uint16_t>(server.port), env::PeerPurpose::Quorum});
+    }
+    result.listener =
+        config.controller_listener_names.empty() ? "" : config.controller_listener_names[0];
     result.cluster_id = log_dirs.cluster_id();
     result.metadata_log_dir = config.metadata_log_dir;
     result.segment_bytes = config.metadata_log_segment_bytes;
@@ -191,6 +197,8 @@ Status Node::Impl::start() {
     MILLRACE_TRY_ASSIGN(options.bootstrap, read_bootstrap(env.files, config.metadata_log_dir));
     controller = std::make_unique<ControllerHost>(
         env, *quorum, std::move(options),
+        ControllerHost::Settings{"broker-" + std::to_string(config.node_id.value),
+                                 milliseconds(config.broker_heartbeat_interval_ms)},
         ControllerHost::Events{
             [this](const metadata::ImageLoader::Published& published) { on_publish(published); },
             [this](const std::string& cause) { fail(cause); }});
@@ -208,10 +216,6 @@ void Node::Impl::on_publish(const metadata::ImageLoader::Published& published) {
     register_controller();
     if (first) {
         lifecycle.on_start(env.clock.now(), lifecycle_output);
-        // Nothing may be loaded with settings that are not known yet; now they are.
-        env.timers.post([this, guard = alive] {
-            if (*guard) load_logs();
-        });
     } else {
         lifecycle.on_image(env.clock.now(), lifecycle_output);
     }
@@ -243,6 +247,13 @@ void Node::Impl::on_directory_offline(LogDir& dir) {
 }
 
 void Node::Impl::carry_out_lifecycle() {
+    // Once the controller says that this node's metadata is up to date, and not before: with an
+    // older image a folder of a newer topic would pass for a stray.
+    if (lifecycle.state() == BrokerLifecycle::State::Recovery && !load_started) {
+        env.timers.post([this, guard = alive] {
+            if (*guard) load_logs();
+        });
+    }
     const LifecycleOutput out = std::exchange(lifecycle_output, {});
     if (out.wake_at != Instant::never()) {
         env.timers.cancel(lifecycle_timer);

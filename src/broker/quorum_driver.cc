@@ -25,12 +25,17 @@ Result<std::unique_ptr<QuorumDriver>> QuorumDriver::open(env::Env& env, QuorumDr
 }
 
 QuorumDriverImpl::QuorumDriverImpl(env::Env& env, QuorumDriverConfig config)
-    : env_(env), config_(std::move(config)) {}
+    : env_(env),
+      config_(std::move(config)),
+      wire_{config_.cluster_id, config_.listener,
+            fmt::format("raft-client-{}", config_.quorum.local.id.value)} {}
 
 QuorumDriverImpl::~QuorumDriverImpl() {
+    refuse_waiting();
     *alive_ = false;
     env_.timers.cancel(timer_);
     env_.timers.cancel(clean_timer_);
+    env_.timers.cancel(farewell_timer_);
 }
 
 Status QuorumDriverImpl::load() {
@@ -63,25 +68,6 @@ Status QuorumDriverImpl::load() {
             start_.log_control_batches.push_back(std::move(control));
         }
     }
-    // Decide whether this node is alone with a throw-away history: other voters need env::Peers.
-    raft::VoterSet voters = start_.snapshot_voters.value_or(start_.static_voters);
-    for (const raft::ReplicatedBatch& batch : start_.log_control_batches) {
-        for (const raft::ControlRecord& record : batch.control_records) {
-            if (const auto* change = std::get_if<raft::VotersChange>(&record)) {
-                voters = change->voters;
-            }
-        }
-    }
-    if (!voters.is_only_voter(config_.quorum.local)) {
-        std::string names;
-        for (const raft::Voter& voter : voters.voters()) {
-            names += (names.empty() ? "" : ",") + voter.key.to_string();
-        }
-        return {Errc::Unsupported,
-                fmt::format("the quorum's voters are [{}]; this version runs a quorum of one voter "
-                            "only, and this node is {}",
-                            names, config_.quorum.local.to_string())};
-    }
     quorum_ = std::make_unique<raft::Quorum>(config_.quorum, *log_, Rng(env_.seed));
     return {};
 }
@@ -102,24 +88,22 @@ void QuorumDriverImpl::start() {
     schedule_delivery();
 }
 
-template <class Event>
-void QuorumDriverImpl::event(Event&& run) {
-    if (stopped_) return;
-    MILLRACE_ASSERT(!in_event_, "one event at a time");
-    raft::QuorumOutput out;
-    in_event_ = true;
-    run(env_.clock.now(), out);
-    carry_out(out);
-    in_event_ = false;
+void QuorumDriverImpl::after_event() {
     // A file system without helper threads syncs on the spot; its result is the next event.
     if (synced_in_event_.has_value() && !stopped_) {
-        const Offset end = *std::exchange(synced_in_event_, std::nullopt);
-        on_synced(end, Status());
+        on_synced(sync_generation_, *std::exchange(synced_in_event_, std::nullopt), Status());
     }
+    if (!fetched_snapshot_.has_value() || stopped_) return;
+    const raft::SnapshotId id = *std::exchange(fetched_snapshot_, std::nullopt);
+    auto snapshot = log_->open_snapshot(id);
+    if (!snapshot.ok()) return fail(snapshot.status());
+    event([&](Instant now, raft::QuorumOutput& out) {
+        quorum_->on_snapshot_loaded(now, id, snapshot->header.kraft_version,
+                                    std::move(snapshot->header.voters), out);
+    });
 }
 
-/// Top to bottom, as output.h says. Fields of several nodes are filled only by a quorum of several
-/// voters, which load() refuses.
+/// Top to bottom, as output.h says.
 void QuorumDriverImpl::carry_out(raft::QuorumOutput& out) {
     if (out.persist_state.has_value()) {
         const Status status = write_quorum_state(
@@ -127,16 +111,10 @@ void QuorumDriverImpl::carry_out(raft::QuorumOutput& out) {
             print_quorum_state(*out.persist_state, quorum_->kraft_version(), quorum_->voters()));
         if (!status.ok()) return fail(status);
     }
-    MILLRACE_ASSERT(!out.truncate.has_value() && !out.snapshot_chunk.has_value(),
-                    "a lone voter never follows");
-    MILLRACE_ASSERT(out.send_now.empty() && out.send_after_persist.empty(),
-                    "a lone voter has nobody to talk to");
-    const WallMs wall = env_.clock.wall();
-    for (const raft::AppendBatch& batch : out.append_records) {
-        const Status status = log_->append(batch, wall);
-        if (!status.ok()) return fail(status);
-    }
-    if (!out.append_records.empty()) begin_sync();
+    if (const Status status = change_log(out); !status.ok()) return fail(status);
+    for (raft::PeerSend& request : out.send_now) send(std::move(request));
+    // Sent when the event is over: an answer may make room for the next request of its connection.
+    for (raft::PeerReply& reply : out.send_after_persist) ready_.push_back(std::move(reply));
     if (out.committed.has_value()) {
         committed_ = *out.committed;
         log_->set_high_watermark(committed_);
@@ -151,6 +129,40 @@ void QuorumDriverImpl::carry_out(raft::QuorumOutput& out) {
     arm(out.wake_at);
 }
 
+/// Snapshot, truncation, appends: what changes the disk besides quorum-state.
+Status QuorumDriverImpl::change_log(raft::QuorumOutput& out) {
+    const WallMs wall = env_.clock.wall();
+    if (out.drop_partial_snapshot) partial_snapshot_.reset();
+    if (out.snapshot_chunk.has_value()) MILLRACE_TRY(store_snapshot(*out.snapshot_chunk));
+    if (out.truncate.has_value()) {
+        MILLRACE_TRY(log_->truncate(*out.truncate, wall));
+        ++sync_generation_;
+        if (out.truncate->to_snapshot.has_value()) {
+            fetched_snapshot_ = snapshot_to_load_ = out.truncate->to_snapshot;
+            delivered_ = out.truncate->end_offset;
+        }
+    }
+    for (const raft::AppendBatch& batch : out.append_records) {
+        MILLRACE_TRY(batch.replicated_bytes.empty()
+                         ? log_->append(batch, wall)
+                         : log_->append_replicated(batch.replicated_bytes, batch.epoch, wall));
+    }
+    if (!out.append_records.empty()) begin_sync();
+    return {};
+}
+
+Status QuorumDriverImpl::store_snapshot(const raft::SnapshotChunk& chunk) {
+    if (chunk.position == 0) {
+        MILLRACE_TRY_ASSIGN(partial_snapshot_, log_->new_snapshot(chunk.id));
+    }
+    MILLRACE_ASSERT(partial_snapshot_ != nullptr, "a snapshot starts at its first byte");
+    MILLRACE_TRY(partial_snapshot_->append(chunk.bytes));
+    if (!chunk.last) return {};
+    MILLRACE_TRY(partial_snapshot_->finish());
+    partial_snapshot_.reset();
+    return log_->refresh_snapshots();
+}
+
 void QuorumDriverImpl::begin_sync() {
     if (sync_running_) {
         sync_again_ = true;
@@ -159,12 +171,13 @@ void QuorumDriverImpl::begin_sync() {
     sync_running_ = true;
     sync_again_ = false;
     const Offset end = log_->log_end_offset();
-    log_->sync_async([this, alive = alive_, end](const Status& status) {
-        if (*alive) on_synced(end, status);
-    });
+    log_->sync_async(
+        [this, alive = alive_, generation = sync_generation_, end](const Status& status) {
+            if (*alive) on_synced(generation, end, status);
+        });
 }
 
-void QuorumDriverImpl::on_synced(Offset end, const Status& status) {
+void QuorumDriverImpl::on_synced(uint64_t generation, Offset end, const Status& status) {
     if (stopped_) return;
     sync_running_ = false;
     if (!status.ok()) return fail(status);
@@ -172,6 +185,8 @@ void QuorumDriverImpl::on_synced(Offset end, const Status& status) {
         synced_in_event_ = end;
         return;
     }
+    // The log was cut meanwhile: what was synced is not what stands there now.
+    if (generation != sync_generation_) return begin_sync();
     if (sync_again_) begin_sync();
     event([end, this](Instant now, raft::QuorumOutput& out) {
         quorum_->on_log_synced(now, end, out);
@@ -197,6 +212,7 @@ void QuorumDriverImpl::fail(Status cause) {
     // From the event loop: the failure may have been found inside a listener's own call.
     env_.timers.post([this, alive = alive_, cause = std::move(cause)] {
         if (!*alive) return;
+        refuse_waiting();
         for (QuorumListener* listener : listeners_)
             listener->on_fatal(cause);
     });
@@ -215,11 +231,24 @@ void QuorumDriverImpl::resign(LeaderEpoch epoch) {
 }
 
 void QuorumDriverImpl::shutdown(MoveFunction<void(Status)> done) {
+    on_closed_ = std::move(done);
     event([this](Instant now, raft::QuorumOutput& out) { quorum_->on_shutdown(now, out); });
+    if (farewells_ == 0) return close_now();
+    // A leader that goes asks the others to elect at once, and gives them a moment to hear it.
+    farewell_timer_ = env_.timers.arm(env_.clock.now() + kFarewellTime, [this] {
+        farewell_timer_ = env::kNoTimer;
+        close_now();
+    });
+}
+
+void QuorumDriverImpl::close_now() {
+    if (!on_closed_) return;
     stopped_ = true;
+    refuse_waiting();
     env_.timers.cancel(timer_);
     env_.timers.cancel(clean_timer_);
-    done(log_->close(env_.clock.wall()));
+    env_.timers.cancel(farewell_timer_);
+    std::exchange(on_closed_, nullptr)(log_->close(env_.clock.wall()));
 }
 
 QuorumStatus QuorumDriverImpl::status() const {

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "broker/quorum_log.h"
+#include "broker/quorum_wire.h"
 #include "millrace/broker/quorum_driver.h"
+#include "millrace/env/clock.h"
 #include "millrace/env/timers.h"
 
 namespace millrace::broker {
@@ -16,6 +19,8 @@ namespace millrace::broker {
 inline constexpr size_t kDeliverBytesMax = 1024 * 1024;
 /// KafkaMetadataLogCleaner: how often snapshots and log are looked at.
 inline constexpr Duration kCleanInterval = seconds(60);
+/// How long a stop waits for the others to hear that the leader goes.
+inline constexpr Duration kFarewellTime = milliseconds(500);
 
 class QuorumDriverImpl : public QuorumDriver {
   public:
@@ -32,6 +37,17 @@ class QuorumDriverImpl : public QuorumDriver {
     void shutdown(MoveFunction<void(Status)> done) override;
     QuorumStatus status() const override;
     Offset log_start_offset() const override;
+    std::optional<env::PeerAddress> leader_address() const override;
+    void vote(QuorumCaller who, wire::VoteRequest request,
+              Reply<wire::VoteResponse> reply) override;
+    void begin_epoch(QuorumCaller who, wire::BeginQuorumEpochRequest request,
+                     Reply<wire::BeginQuorumEpochResponse> reply) override;
+    void end_epoch(QuorumCaller who, wire::EndQuorumEpochRequest request,
+                   Reply<wire::EndQuorumEpochResponse> reply) override;
+    void fetch(QuorumCaller who, wire::FetchRequest request,
+               Reply<wire::FetchResponse> reply) override;
+    void fetch_snapshot(QuorumCaller who, wire::FetchSnapshotRequest request,
+                        Reply<wire::FetchSnapshotResponse> reply) override;
 
     /// A sink finished: the snapshot is there.
     Status on_snapshot_finished();
@@ -41,8 +57,22 @@ class QuorumDriverImpl : public QuorumDriver {
     template <class Event>
     void event(Event&& run);
     void carry_out(raft::QuorumOutput& out);
+    Status change_log(raft::QuorumOutput& out);
+    Status store_snapshot(const raft::SnapshotChunk& chunk);
+    void after_event();
     void begin_sync();
-    void on_synced(Offset end, const Status& status);
+    void on_synced(uint64_t generation, Offset end, const Status& status);
+
+    // quorum_peers.cc
+    using Answer = MoveFunction<void(raft::PeerResponse)>;
+    void send(raft::PeerSend request);
+    void on_answer(uint64_t correlation, const raft::PeerRequest& request, Result<Buffer> frame);
+    void answer_ready();
+    /// `refusal`: what it is told when this node stops first.
+    raft::RequestId park(raft::PeerResponse refusal, Answer answer);
+    void refuse_waiting();
+    Result<BufferChain> records_for(const raft::FetchResponse& response);
+    void close_now();
     void arm(Instant wake_at);
     void fail(Status cause);
 
@@ -70,7 +100,23 @@ class QuorumDriverImpl : public QuorumDriver {
 
     bool sync_running_ = false;
     bool sync_again_ = false;
+    uint64_t sync_generation_ = 0;           // a truncation makes running syncs say nothing
     std::optional<Offset> synced_in_event_;  // a sync that ended on the spot
+
+    QuorumWireContext wire_;
+    int32_t next_correlation_ = 1;
+    raft::RequestId next_request_ = 1;
+    struct Waiting {
+        raft::PeerResponse refusal;
+        Answer answer;
+    };
+    std::map<raft::RequestId, Waiting> waiting_;  // requests of peers inside the machine
+    std::deque<raft::PeerReply> ready_;           // to be sent when the event is over
+    std::unique_ptr<storage::MetadataSnapshotWriter> partial_snapshot_;
+    std::optional<raft::SnapshotId> fetched_snapshot_;  // complete; the quorum is yet to be told
+    uint64_t farewells_ = 0;                            // EndQuorumEpoch requests unanswered
+    MoveFunction<void(Status)> on_closed_;
+    env::TimerId farewell_timer_ = env::kNoTimer;
 
     bool delivery_scheduled_ = false;
     std::optional<raft::SnapshotId> snapshot_to_load_;
@@ -82,5 +128,18 @@ class QuorumDriverImpl : public QuorumDriver {
     int64_t bytes_since_snapshot_ = 0;
     Instant last_snapshot_;
 };
+
+template <class Event>
+void QuorumDriverImpl::event(Event&& run) {
+    if (stopped_) return;
+    MILLRACE_ASSERT(!in_event_, "one event at a time");
+    raft::QuorumOutput out;
+    in_event_ = true;
+    run(env_.clock.now(), out);
+    carry_out(out);
+    in_event_ = false;
+    answer_ready();
+    after_event();
+}
 
 }  // namespace millrace::broker

@@ -138,6 +138,29 @@ Status QuorumLog::append(const raft::AppendBatch& batch, WallMs now) {
     return {};
 }
 
+Status QuorumLog::append_replicated(ByteView batches, LeaderEpoch epoch, WallMs now) {
+    MILLRACE_TRY_ASSIGN(const storage::FollowerAppendOutcome outcome,
+                        log_->append_as_follower(batches, epoch, now));
+    if (outcome.error != ErrorCode::None || outcome.bytes != batches.size) {
+        return {Errc::Corrupt, fmt::format("{}: a batch of the leader does not fit: {}", directory_,
+                                           outcome.reason)};
+    }
+    return {};
+}
+
+Status QuorumLog::truncate(const raft::Truncation& truncation, WallMs now) {
+    if (truncation.to_snapshot.has_value()) {
+        log_info(kLog, "the metadata log goes on behind snapshot {}",
+                 to_storage(*truncation.to_snapshot).to_string());
+        return log_->truncate_fully_and_start_at(truncation.end_offset, now);
+    }
+    log_info(kLog, "the metadata log is cut to {}, where the leader's differs",
+             truncation.end_offset.value);
+    MILLRACE_TRY_ASSIGN(const bool cut, log_->truncate_to(truncation.end_offset, now));
+    static_cast<void>(cut);
+    return {};
+}
+
 Result<std::vector<StoredBatch>> QuorumLog::read(Offset from, Offset end, size_t bytes_max) {
     std::vector<StoredBatch> batches;
     storage::ReadInput input;
@@ -192,6 +215,18 @@ Result<std::unique_ptr<storage::MetadataSnapshotWriter>> QuorumLog::new_snapshot
     const raft::SnapshotId& id) {
     return storage::MetadataSnapshotWriter::create(env_.files, directory_, to_storage(id),
                                                    next_unique_++);
+}
+
+Result<Buffer> QuorumLog::read_snapshot(const raft::SnapshotId& id, int64_t position,
+                                        int32_t bytes) {
+    const std::string path =
+        directory_ + "/" + storage::metadata_snapshot_file_name(to_storage(id));
+    MILLRACE_TRY_ASSIGN(const auto file, env_.files.open(path, env::OpenMode::ReadOnly));
+    Buffer part = Buffer::allocate(static_cast<size_t>(bytes));
+    MILLRACE_TRY_ASSIGN(const size_t got, file->read_at(static_cast<uint64_t>(position),
+                                                        {part.mutable_data(), part.size()}));
+    if (got != part.size()) return {Errc::Corrupt, path + " is shorter than it was"};
+    return part;
 }
 
 Status QuorumLog::refresh_snapshots() {

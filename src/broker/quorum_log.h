@@ -43,6 +43,10 @@ class QuorumLog : public raft::LogView {
 
     const std::string& directory() const { return directory_; }
     Status append(const raft::AppendBatch& batch, WallMs now);
+    /// Batches of a leader, byte for byte.
+    Status append_replicated(ByteView batches, LeaderEpoch epoch, WallMs now);
+    /// Drops the end of the log, or all of it behind a snapshot that has been stored.
+    Status truncate(const raft::Truncation& truncation, WallMs now);
     void sync_async(MoveFunction<void(Status)> done) { log_->flush_async(std::move(done)); }
     void set_high_watermark(Offset offset) { log_->set_high_watermark(offset); }
     /// Whole batches from `from` (a batch boundary) up to `end`, about `bytes_max` bytes.
@@ -58,6 +62,8 @@ class QuorumLog : public raft::LogView {
     Result<OpenSnapshot> open_snapshot(const raft::SnapshotId& id);
     Result<std::unique_ptr<storage::MetadataSnapshotWriter>> new_snapshot(
         const raft::SnapshotId& id);
+    /// Part of a stored snapshot, for a node that fetches it. Corrupt when the file is shorter.
+    Result<Buffer> read_snapshot(const raft::SnapshotId& id, int64_t position, int32_t bytes);
     /// After a writer finished.
     Status refresh_snapshots();
     /// Drops old snapshots by size and age, never the newest, and the log below the oldest left.

@@ -48,6 +48,7 @@ struct Server::Impl final : public ConnectionOwner, public std::enable_shared_fr
         std::string system_congestion;
         CreationRate rate;
         uint32_t open = 0;
+        bool enabled = false;    // start_accepting named it
         bool accepting = false;  // an async_wait is outstanding
         bool paused = false;     // a timer will go on
     };
@@ -112,7 +113,7 @@ struct Server::Impl final : public ConnectionOwner, public std::enable_shared_fr
 };
 
 void Server::Impl::wait_for_accept(Listener& listener) {
-    if (!accepting || listener.accepting || listener.paused) return;
+    if (!accepting || !listener.enabled || listener.accepting || listener.paused) return;
     if (full(listener)) {
         if (before_accept) pause(listener, kFullRecheck);
         return;
@@ -303,9 +304,15 @@ Result<uint16_t> Server::bind(const ListenerOptions& options) {
 }
 
 void Server::start_accepting() {
+    start_accepting(api::ListenerKind::Controller);
+    start_accepting(api::ListenerKind::Broker);
+}
+
+void Server::start_accepting(api::ListenerKind kind) {
     impl_->accepting = true;
     for (const auto& listener : impl_->listeners) {
-        if (listener->accepting) continue;
+        if (listener->options.kind != kind || listener->enabled) continue;
+        listener->enabled = true;
         if (::listen(listener->socket.native_handle(), listener->options.backlog) != 0) {
             log_error(kLog, "listen on {}: {}", listener->options.name, std::strerror(errno));
         }

@@ -10,10 +10,22 @@
 #include "millrace/base/bytes.h"
 #include "millrace/base/ids.h"
 #include "millrace/base/move_function.h"
+#include "millrace/base/reply.h"
 #include "millrace/base/result.h"
 #include "millrace/base/time.h"
 #include "millrace/env/env.h"
+#include "millrace/env/peers.h"
 #include "millrace/raft/quorum.h"
+#include "millrace/wire/gen/begin_quorum_epoch_request.h"
+#include "millrace/wire/gen/begin_quorum_epoch_response.h"
+#include "millrace/wire/gen/end_quorum_epoch_request.h"
+#include "millrace/wire/gen/end_quorum_epoch_response.h"
+#include "millrace/wire/gen/fetch_request.h"
+#include "millrace/wire/gen/fetch_response.h"
+#include "millrace/wire/gen/fetch_snapshot_request.h"
+#include "millrace/wire/gen/fetch_snapshot_response.h"
+#include "millrace/wire/gen/vote_request.h"
+#include "millrace/wire/gen/vote_response.h"
 
 namespace millrace::broker {
 
@@ -23,6 +35,8 @@ inline constexpr const char* kClusterMetadataDirectory = "__cluster_metadata-0";
 struct QuorumDriverConfig {
     raft::QuorumConfig quorum;        // local key, endpoints, timeouts
     raft::VoterSet static_voters;     // controller.quorum.voters; empty: dynamic
+    std::vector<env::PeerAddress> bootstrap_servers;  // controller.quorum.bootstrap.servers
+    std::string listener;             // first of controller.listener.names: how peers are reached
     std::string cluster_id;
     std::string metadata_log_dir;     // the log directory, not __cluster_metadata-0 itself
     int64_t segment_bytes = 1024 * 1024 * 1024;           // metadata.log.segment.bytes
@@ -109,8 +123,14 @@ struct QuorumStatus {
     int16_t kraft_version = 0;
 };
 
+/// How a quorum request came in: the listener decides which endpoints the answer names.
+struct QuorumCaller {
+    int16_t version = 0;
+    std::string listener;
+};
+
 /// Carries out what raft::Quorum decides: keeps `__cluster_metadata-0` (log, snapshots and
-/// quorum-state in Kafka's formats), delivers committed records to listeners, arms one timer.
+/// quorum-state in Kafka's formats), delivers committed records to listeners, talks to the other nodes in Kafka's wire, arms one timer.
 ///
 /// Owner: broker/node, on the control shard; every call and every callback on that shard.
 /// Promises: quorum-state is durable before anything that depends on it leaves; a record is
@@ -145,7 +165,22 @@ class QuorumDriver {
     /// Resigns when leading, syncs and closes the log. `done` gets the log's verdict.
     virtual void shutdown(MoveFunction<void(Status)> done) = 0;
 
+    /// Requests of other quorum nodes (KIP-595, KIP-853). Cluster id, topic and partition are
+    /// checked here; the rest is the quorum's. Answered after what they ordered is durable.
+    virtual void vote(QuorumCaller who, wire::VoteRequest request,
+                      Reply<wire::VoteResponse> reply) = 0;
+    virtual void begin_epoch(QuorumCaller who, wire::BeginQuorumEpochRequest request,
+                             Reply<wire::BeginQuorumEpochResponse> reply) = 0;
+    virtual void end_epoch(QuorumCaller who, wire::EndQuorumEpochRequest request,
+                           Reply<wire::EndQuorumEpochResponse> reply) = 0;
+    virtual void fetch(QuorumCaller who, wire::FetchRequest request,
+                       Reply<wire::FetchResponse> reply) = 0;
+    virtual void fetch_snapshot(QuorumCaller who, wire::FetchSnapshotRequest request,
+                                Reply<wire::FetchSnapshotResponse> reply) = 0;
+
     virtual QuorumStatus status() const = 0;
+    /// Where the leader listens, when it is known and another node: for brokers' own requests.
+    virtual std::optional<env::PeerAddress> leader_address() const = 0;
     /// What the bytes of the log say, for DescribeLogDirs and metrics.
     virtual Offset log_start_offset() const = 0;
 };

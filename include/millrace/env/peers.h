@@ -14,9 +14,23 @@
 
 namespace millrace::env {
 
+/// A peer answers one connection's requests in order, so what must not wait for a long poll or a
+/// slow command has a connection of its own.
+enum class PeerPurpose : uint8_t {
+    Quorum,          // votes and fetches of the metadata log
+    Heartbeat,       // registration and heartbeats of this broker
+    Forward,         // requests of clients on their way to the active controller
+    AlterPartition,  // changes of in-sync replicas
+    Directories,     // where replicas lie
+    Replication,     // fetches of partitions
+    ReplicaOffsets,  // offsets that a fetcher asks for between its fetches
+    Transactions,
+};
+
 struct PeerAddress {
     std::string host;
     uint16_t port = 0;
+    PeerPurpose purpose = PeerPurpose::Quorum;
     friend auto operator<=>(const PeerAddress&, const PeerAddress&) = default;
 };
 

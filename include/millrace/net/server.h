@@ -72,6 +72,8 @@ class Server {
     /// Binds without accepting (Kafka learns port 0 early); start_accepting() opens all of them.
     Result<uint16_t> bind(const ListenerOptions& options);
     void start_accepting();
+    /// Those of one kind: controllers have to hear each other before the broker is ready.
+    void start_accepting(api::ListenerKind kind);
     /// Accepts nothing more; calls `done` when every request in flight is answered and sent, or at
     /// `deadline`, and closes the connections.
     void drain(Instant deadline, MoveFunction<void()> done);

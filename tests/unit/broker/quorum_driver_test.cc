@@ -177,11 +177,17 @@ TEST(QuorumDriver, SnapshotsAreMadeLoadedAndCleaned) {
     EXPECT_EQ(w.driver->begin_snapshot(Offset(100'000)).status().errc(), Errc::InvalidInput);
 }
 
-TEST(QuorumDriver, RefusesWhatItCannotRunYet) {
-    QuorumDriverWorld w;
-    ASSERT_TRUE(w.format().ok());
-    EXPECT_EQ(w.open_as({NodeId(2), Uuid{1, 2}}).errc(), Errc::Unsupported);
-    EXPECT_EQ(w.open_as({NodeId(1), Uuid{1, 2}}).errc(), Errc::Unsupported) << "another disk";
+TEST(QuorumDriver, WhoDoesNotVoteOnlyLooksForTheLeader) {
+    for (const raft::ReplicaKey& key : {raft::ReplicaKey{NodeId(2), Uuid{1, 2}},
+                                        raft::ReplicaKey{NodeId(1), Uuid{1, 2}}}) {
+        QuorumDriverWorld w;
+        ASSERT_TRUE(w.format().ok());
+        ASSERT_TRUE(w.open_as(key).ok()) << "another node, or the voter's id on another disk";
+        w.run(seconds(10));
+        EXPECT_TRUE(w.listener->events.empty()) << w.listener->events.front();
+        EXPECT_EQ(w.driver->status().role, raft::QuorumRole::Unattached);
+        EXPECT_EQ(w.driver->status().epoch, LeaderEpoch(0)) << "an observer never stands";
+    }
 }
 
 TEST(QuorumDriver, ADiskFailureIsFinal) {
