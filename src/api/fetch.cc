@@ -4,7 +4,9 @@
 // Behavior: session, names, reads, then an answer or a long poll (dataplane.md C.1-C.5). Records
 // are slices of segment files, never read here.
 // Version notes: v7 sessions (KIP-227), v12 divergence (KIP-595), v13 topic ids, v16 leader hints.
-// Not done: follower requests are served as Kafka serves them, but nothing follows yet; quotas.
+// Followers (replica id >= 0) read up to the log end, and their position counts for the ISR; the
+// controller listener's Fetch is the quorum's own.
+// Not done: quotas.
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -34,6 +36,9 @@ struct FetchOperation : std::enable_shared_from_this<FetchOperation> {
     Reply<Response> reply;
     FetchContext session;
     NodeId replica{-1};
+    BrokerEpoch replica_epoch{-1};
+    bool replica_eligible = false;             // the metadata would have it in an ISR
+    bool parked_before = false;
     int8_t isolation_level = 0;
     int64_t max_bytes = 0;
     int64_t min_bytes = 0;
@@ -58,6 +63,9 @@ broker::PartitionFetch fetch_of(const FetchOperation& operation, const FetchTarg
     fetch.current_leader_epoch = target.current_leader_epoch;
     fetch.last_fetched_epoch = target.last_fetched_epoch;
     fetch.replica = operation.replica;
+    fetch.replica_epoch = operation.replica_epoch;
+    fetch.replica_eligible = operation.replica_eligible;
+    fetch.progress = !operation.parked_before;
     fetch.read_committed = operation.isolation_level == 1;
     fetch.leader_only = operation.context.version < 11;
     return fetch;
@@ -224,6 +232,7 @@ void fetch_on_shard(const OperationPtr& operation) {
 void park(const OperationPtr& operation, int64_t bytes_there) {
     broker::Shard& shard = operation->context.shard();
     operation->reads.clear();
+    operation->parked_before = true;
     operation->wait = std::make_shared<broker::FetchWait>(
         shard.env().timers, operation->min_bytes - bytes_there, [weak = operation->weak_from_this()] {
             if (const OperationPtr alive = weak.lock()) fetch_on_shard(alive);
@@ -232,7 +241,8 @@ void park(const OperationPtr& operation, int64_t bytes_there) {
     operation->wait->watch(shard.parked_fetches());
     for (const FetchTarget& target : operation->session.targets) {
         const Found found = find_partition(shard, topic_of(shard, target), target.partition);
-        if (found.partition != nullptr) operation->wait->watch(found.partition->watches());
+        if (found.partition == nullptr) continue;
+        operation->wait->watch(found.partition->watches(operation->replica.value >= 0));
     }
     operation->wait->arm(operation->deadline, operation);
 }
@@ -291,6 +301,14 @@ void handle_fetch(RequestContext&& context, Request request, Reply<Response> rep
         Response response;
         response.error_code = code(operation->session.error);
         return reply.send(std::move(response));
+    }
+    if (operation->replica.value >= 0) {
+        operation->replica_epoch = BrokerEpoch(version >= 15 ? request.replica_state.replica_epoch
+                                                             : -1);
+        const metadata::BrokerImage* broker = shard.image().cluster.broker(operation->replica);
+        operation->replica_eligible =
+            broker != nullptr && broker->active() &&
+            (operation->replica_epoch.value < 0 || operation->replica_epoch == broker->epoch);
     }
     operation->context = std::move(context);
     operation->reply = std::move(reply);

@@ -44,16 +44,12 @@ Offset Partition::high_watermark() const {
 
 Status Partition::apply(const metadata::PartitionImage& image) {
     if (offline_) return {};
-    if (image.leader != host_.node_id) {
-        if (leader_) stop(ErrorCode::NotLeaderOrFollower);
-        leader_epoch_ = image.leader_epoch;
-        partition_epoch_ = image.partition_epoch;
-        return {};
-    }
+    if (image.leader != host_.node_id) return become_follower(image);
     if (!leader_ || image.leader_epoch != leader_epoch_) return become_leader(image);
     if (image.partition_epoch != partition_epoch_) {
         partition_epoch_ = image.partition_epoch;
-        leader_->on_partition_change(image.partition_epoch, image.replicas, image.isr, output_);
+        leader_->on_partition_change(host_.clock.now(), image.partition_epoch, image.replicas,
+                                     image.isr, output_);
         carry_out(output_);
     }
     return {};
@@ -63,6 +59,7 @@ Status Partition::become_leader(const metadata::PartitionImage& image) {
     if (leader_) stop(ErrorCode::NotLeaderOrFollower);
     leader_epoch_ = image.leader_epoch;
     partition_epoch_ = image.partition_epoch;
+    leader_id_ = image.leader;
     if (Status status = log_.assign_leader_epoch(leader_epoch_, log_.log_end_offset());
         !status.ok()) {
         fail(status);
@@ -77,11 +74,18 @@ Status Partition::become_leader(const metadata::PartitionImage& image) {
     start.min_insync_replicas = settings_->topic.min_insync_replicas;
     start.log_end = log_.log_end_offset();
     start.high_watermark = std::min(log_.high_watermark(), start.log_end);
+    start.replica_lag_time_max = host_.replica_lag_time_max;
+    start.now = host_.clock.now();
     leader_ = std::make_unique<replication::Leader>(std::move(start));
-    told_end_ = log_.log_end_offset();
+    told_end_ = follower_told_end_ = log_.log_end_offset();
     bytes_told_ = log_.size_bytes();
     log_.set_high_watermark(leader_->high_watermark());
     host_.high_watermarks_moved = true;
+    if (leader_->has_followers()) {
+        // Arms the check of who falls behind.
+        leader_->on_tick(host_.clock.now(), output_);
+        carry_out(output_);
+    }
     return {};
 }
 
@@ -95,6 +99,7 @@ void Partition::stop(ErrorCode error) {
     flushes_.clear();
     for (PendingFlush& pending : flushes) pending.done(error);
     watches_.notify(kWakeEveryFetch);
+    follower_watches_.notify(kWakeEveryFetch);
 }
 
 void Partition::go_offline() {
@@ -219,9 +224,14 @@ void Partition::on_appended() {
 void Partition::advance_to(Offset end) {
     told_end_ = end;
     if (leader_) {
-        leader_->on_appended(end, output_);
+        leader_->on_appended(host_.clock.now(), end, output_);
         carry_out(output_);
     }
+    if (!follower_watches_.empty() && end > follower_told_end_) {
+        // At least one byte per record: followers ask for one byte, not for so many.
+        follower_watches_.notify(end - follower_told_end_);
+    }
+    follower_told_end_ = end;
 }
 
 void Partition::start_flush() {
@@ -304,17 +314,24 @@ void Partition::carry_out(replication::LeaderOutput& output) {
         acks_.erase(found);
     }
     const Instant wake_at = output.wake_at;
+    std::optional<replication::IsrProposal> proposal = std::move(output.propose);
     output.clear();
-    if (wake_at != Instant::never()) {
-        host_.timers.cancel(timer_);
-        timer_ = host_.timers.arm(wake_at, [this] {
-            timer_ = env::kNoTimer;
-            if (!leader_) return;
-            leader_->on_tick(host_.clock.now(), output_);
-            carry_out(output_);
-        });
-    }
+    arm_timer(wake_at);
+    if (proposal.has_value()) host_.on_isr_proposal(*this, *std::move(proposal));
     for (size_t i = 0; i < ready.size(); ++i) ready[i](errors[i]);
+}
+
+/// An earlier wake-up that is armed stays: the machine says then what comes next.
+void Partition::arm_timer(Instant wake_at) {
+    if (wake_at == Instant::never() || (timer_ != env::kNoTimer && timer_at_ <= wake_at)) return;
+    host_.timers.cancel(timer_);
+    timer_at_ = wake_at;
+    timer_ = host_.timers.arm(wake_at, [this] {
+        timer_ = env::kNoTimer;
+        if (!leader_) return;
+        leader_->on_tick(host_.clock.now(), output_);
+        carry_out(output_);
+    });
 }
 
 void Partition::delete_old_segments() {

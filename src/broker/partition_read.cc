@@ -63,6 +63,9 @@ PartitionRead Partition::read(const PartitionFetch& fetch) {
             result.error = ErrorCode::KafkaStorageError;
             return result;
         }
+        if (read->error == ErrorCode::None && fetch.replica.value >= 0 && fetch.progress) {
+            read->error = note_follower(fetch);
+        }
         if (read->error != ErrorCode::None) {
             result.error = read->error;
             return result;
@@ -70,7 +73,8 @@ PartitionRead Partition::read(const PartitionFetch& fetch) {
         result.records = std::move(read->records);
         if (fetch.read_committed) result.aborted = std::move(read->aborted);
     }
-    result.high_watermark = high_watermark_now;
+    // A follower's own progress may have moved it: the sooner it knows, the shorter its log lags.
+    result.high_watermark = fetch.replica.value >= 0 ? high_watermark().value : high_watermark_now;
     result.last_stable_offset = stable;
     result.log_start_offset = start;
     return result;

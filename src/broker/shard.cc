@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/fetch_driver.h"
+#include "broker/isr_changes.h"
 #include "millrace/base/log.h"
 #include "millrace/broker/controller_link.h"
 #include "millrace/broker/coordinator_host.h"
@@ -25,12 +27,18 @@ Shard::Shard(ShardParts parts)
                       [this](const std::string& directory, const Status& status) {
                           parts_.log_dirs.fail(directory, status);
                       },
-                      false},
+                      false,
+                      milliseconds(parts_.config.replica_lag_time_max_ms),
+                      [this](Partition& partition, replication::IsrProposal proposal) {
+                          isr_changes_->propose(partition, std::move(proposal));
+                      }},
       fetch_sessions_(static_cast<uint32_t>(
                           std::max(0, parts_.config.max_incremental_fetch_session_cache_slots)),
                       parts_.env.seed ^ 0xfe7cU),
       producer_ids_([this] { request_producer_ids(); }),
-      rng_(parts_.env.seed) {
+      rng_(parts_.env.seed),
+      isr_changes_(std::make_unique<IsrChanges>(*this)),
+      fetch_driver_(std::make_unique<FetchDriver>(*this)) {
     refresh_settings();
     coordinators_ = std::make_unique<CoordinatorHost>(*this);
 }
@@ -89,7 +97,20 @@ void Shard::publish(const metadata::ImageLoader::Published& published, const Uui
         for (const PartitionIndex index : indexes) apply_partition(*topic, index);
     }
     coordinators_->on_image();
+    tell_broker_changes(published.changes);
+    fetch_driver_->on_image();
     send_directory_reports();
+}
+
+/// Leaders wait for followers that are about to be in sync only as long as these live.
+void Shard::tell_broker_changes(const metadata::Changes& changes) {
+    for (const NodeId id : changes.brokers) {
+        if (id == parts_.config.node_id) continue;
+        const metadata::BrokerImage* broker = image_->cluster.broker(id);
+        const bool eligible = broker != nullptr && broker->active();
+        for_each_partition(
+            [&](Partition& partition) { partition.on_broker_changed(id, eligible); });
+    }
 }
 
 void Shard::apply_configs(const metadata::Changes& changes) {
@@ -177,6 +198,7 @@ void Shard::host(const metadata::TopicImage& topic, PartitionIndex index,
     const metadata::BrokerImage* self = image_->cluster.broker(parts_.config.node_id);
     if (self == nullptr || self->incarnation != incarnation_) return;
     const Status status = hosted->apply(state);
+    fetch_driver_->update(*hosted);
     if (!status.ok()) {
         log_error(kLog, "{}: {}", hosted->name().to_string(), status.to_string());
     }
@@ -223,6 +245,7 @@ void Shard::drop(const Uuid& topic_id, PartitionIndex index, bool delete_files) 
     const Uuid directory = hosted->directory_id();
     const Duration delay = milliseconds(default_settings_->topic.file_delete_delay_ms);
     hosted->stop(ErrorCode::UnknownTopicOrPartition);
+    fetch_driver_->forget(topic_id, index);
     HostedTopic& topic = topics_.at(topic_id);
     topic.by_index[static_cast<size_t>(index.value)].reset();
     --partition_count_;
@@ -288,12 +311,15 @@ void Shard::request_producer_ids() {
 
 void Shard::on_directory_offline(const LogDir& dir) {
     for_each_partition([&](Partition& partition) {
-        if (partition.directory_id() == dir.id) partition.go_offline();
+        if (partition.directory_id() != dir.id) return;
+        partition.go_offline();
+        fetch_driver_->update(partition);
     });
     coordinators_->on_image();
 }
 
 void Shard::stop_partitions() {
+    fetch_driver_->stop();
     coordinators_->stop();
     topics_.clear();
     topic_order_.clear();

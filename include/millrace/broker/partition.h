@@ -1,7 +1,7 @@
 // include/millrace/broker/partition.h: one partition on this node: its log and its leader machine.
 //
 // Driver: translates requests into events of replication::Leader and calls of storage::Log, and
-// carries the outputs out. Decides nothing about the protocol.
+// carries the outputs out; while another broker leads, takes that one's batches into the log. Decides nothing about the protocol.
 // Owner: broker/shard (partition table); touched on that shard only.
 // Promises: an answer "ok" to acks=all is given only at or below the high watermark; after a disk
 //   failure every call answers KAFKA_STORAGE_ERROR and the directory is reported once.
@@ -23,10 +23,14 @@
 #include "millrace/env/clock.h"
 #include "millrace/metadata/image.h"
 #include "millrace/record/batch_validate.h"
+#include "millrace/replication/fetcher.h"
+#include "millrace/replication/follower.h"
 #include "millrace/replication/leader.h"
 #include "millrace/storage/log.h"
 
 namespace millrace::broker {
+
+class Partition;
 
 /// What a partition needs of its shard.
 struct PartitionHost {
@@ -37,6 +41,9 @@ struct PartitionHost {
     /// The first disk failure of this partition's log.
     MoveFunction<void(const std::string& directory, const Status&)> on_disk_failure;
     bool high_watermarks_moved = false;  // since the last checkpoint of them
+    Duration replica_lag_time_max = seconds(30);  // replica.lag.time.max.ms
+    /// The leader wants another ISR; Partition::on_isr_decision brings the answer.
+    MoveFunction<void(Partition&, replication::IsrProposal)> on_isr_proposal;
 };
 
 struct ProduceOutcome {
@@ -66,6 +73,9 @@ struct PartitionFetch {
     int32_t last_fetched_epoch = -1;
     NodeId replica = NodeId(-1);      // follower id; -1: consumer, -2: debugging consumer
     bool read_committed = false;
+    BrokerEpoch replica_epoch{-1};    // of a follower
+    bool replica_eligible = false;    // the metadata would have this follower in the ISR
+    bool progress = true;             // false: a parked fetch looks again, its position is known
     bool leader_only = false;         // consumers below v11 and followers
     bool min_one_message = false;
 };
@@ -78,6 +88,19 @@ struct PartitionRead {
     BufferChain records;
     std::optional<std::vector<storage::AbortedTransaction>> aborted;
     std::optional<storage::EpochEnd> diverging;
+};
+
+/// One partition of a leader's answer to this node's fetch.
+struct FetchedRecords {
+    BufferChain records;
+    Offset high_watermark;
+    Offset log_start;
+    std::optional<replication::EpochEndPoint> diverging;
+};
+enum class FollowResult {
+    Done,    // fetch on from follow_position()
+    Pause,   // the leader's bytes are no good; the same again later
+    Failed,  // the disk refused: nothing more comes from here
 };
 
 struct OffsetLookup {
@@ -132,7 +155,10 @@ class Partition {
     bool must_wait(Offset required, int16_t acks) const;
 
     PartitionRead read(const PartitionFetch& fetch);
-    FetchWatchList& watches() { return watches_; }
+    /// Consumers wait for the high watermark, followers for the log end.
+    FetchWatchList& watches(bool of_follower = false) {
+        return of_follower ? follower_watches_ : watches_;
+    }
     /// Offset that bounds what this fetch may see.
     Offset upper_bound(const PartitionFetch& fetch) const;
 
@@ -144,6 +170,19 @@ class Partition {
     ErrorCode delete_records(int64_t offset, int64_t& low_watermark);
     /// Checks the leader epoch a client knows, and leadership where it is needed.
     ErrorCode check_epoch(int32_t current_leader_epoch, bool leader_needed) const;
+
+    // --- replication (partition_follow.cc)
+    /// The broker whose log is to be copied; nothing while this node leads or nobody does.
+    std::optional<NodeId> followed_leader() const;
+    replication::FetchPosition follow_position() const;
+    /// What the leader answered to a fetch at `asked`; stale answers change nothing.
+    FollowResult on_fetched(const replication::FetchPosition& asked, FetchedRecords fetched);
+    /// The position lies outside the leader's log, which spans these offsets.
+    FollowResult reposition(Offset leader_start, Offset leader_end);
+    void on_isr_decision(const replication::IsrDecision& decision);
+    /// The metadata's word on a broker that may be one of the followers.
+    void on_broker_changed(NodeId broker, bool eligible);
+    const replication::Leader* leader() const { return leader_.get(); }
 
     /// Retention, flush by time, producer expiry; called by broker/log_maintenance.
     void delete_old_segments();
@@ -160,6 +199,12 @@ class Partition {
     };
 
     Status become_leader(const metadata::PartitionImage& image);
+    Status become_follower(const metadata::PartitionImage& image);
+    FollowResult cut_to(Offset offset, const char* why);
+    FollowResult append_fetched(const FetchedRecords& fetched);
+    void follow_marks(const FetchedRecords& fetched);
+    ErrorCode note_follower(const PartitionFetch& fetch);
+    void arm_timer(Instant wake_at);
     void append(storage::AppendInput input, ProduceOutcome& outcome);
     void carry_out(replication::LeaderOutput& output);
     void on_appended();
@@ -178,18 +223,22 @@ class Partition {
     std::unique_ptr<replication::Leader> leader_;
     LeaderEpoch leader_epoch_{-1};
     int32_t partition_epoch_ = -1;
+    NodeId leader_id_ = kNoNode;       // of leader_epoch_, as the metadata says
     bool offline_ = false;
     bool flushing_ = false;
     Offset flush_target_ = kNoOffset;  // of the running flush
     Offset told_end_ = kNoOffset;      // log end the leader machine knows
     uint64_t bytes_told_ = 0;          // size of the log when watchers were last told
     FetchWatchList watches_;
+    FetchWatchList follower_watches_;
+    Offset follower_told_end_ = kNoOffset;  // log end when waiting followers were last told
     MoveFunction<void()> on_high_watermark_;
     replication::LeaderOutput output_;
     std::vector<PendingAck> acks_;
     std::vector<PendingFlush> flushes_;
     uint64_t next_ack_ = 1;
     env::TimerId timer_ = 0;
+    Instant timer_at_ = Instant::never();
     std::shared_ptr<bool> alive_;      // made when the first async flush starts
 };
 

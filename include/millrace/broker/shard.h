@@ -29,6 +29,8 @@ namespace millrace::broker {
 
 class ControllerLink;
 class CoordinatorHost;
+class FetchDriver;
+class IsrChanges;
 class QuorumDriver;
 
 /// References live as long as the node.
@@ -103,6 +105,7 @@ class Shard {
     void report_directory(const Uuid& topic_id, PartitionIndex index, const Uuid& directory);
     void send_directory_reports();
     void refresh_settings();
+    void tell_broker_changes(const metadata::Changes& changes);
 
     ShardParts parts_;
     metadata::ImagePtr image_;
@@ -117,6 +120,8 @@ class Shard {
     FetchWatchList parked_fetches_;
     ProducerIds producer_ids_;
     Rng rng_;
+    std::unique_ptr<IsrChanges> isr_changes_;
+    std::unique_ptr<FetchDriver> fetch_driver_;
     bool taken_over_ = false;
     Uuid incarnation_;
     struct DirectoryReport {

@@ -1,0 +1,97 @@
+// include/millrace/replication/fetcher.h: what to ask one leader for next; a pure machine.
+//
+// What it is: the partitions that this broker follows at one other broker, their positions and
+//   pauses, and the client side of an incremental fetch session (KIP-227).
+// Owner: broker/fetch_driver; one per leader. Never sees records.
+// Promises: at most one request in flight; a partition is asked for only at the position that its
+//   owner last told; after any failure of the session the next request is a full one.
+// Requires: every request ends with on_answered or on_failed; positions are told before either.
+// Sources: kafka.server.AbstractFetcherThread, clients FetchSessionHandler; kraft.md 3.5.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "millrace/base/error_code.h"
+#include "millrace/base/ids.h"
+#include "millrace/base/time.h"
+#include "millrace/base/uuid.h"
+
+namespace millrace::replication {
+
+struct FetchKey {
+    Uuid topic_id;
+    PartitionIndex partition;
+    friend auto operator<=>(const FetchKey&, const FetchKey&) = default;
+};
+
+/// Where a followed log stands, as the leader is told.
+struct FetchPosition {
+    LeaderEpoch leader_epoch;
+    Offset fetch_offset;
+    LeaderEpoch last_fetched_epoch = kNoLeaderEpoch;
+    Offset log_start;
+    friend bool operator==(const FetchPosition&, const FetchPosition&) = default;
+};
+
+/// The next request: what is new or changed since the session's last one, and what left it.
+struct FetchPlan {
+    int32_t session_id = 0;
+    int32_t session_epoch = 0;
+    std::vector<std::pair<FetchKey, FetchPosition>> changed;
+    std::vector<FetchKey> forgotten;
+};
+
+class Fetcher {
+  public:
+    struct Options {
+        Duration back_off = seconds(1);  // replica.fetch.backoff.ms
+    };
+    explicit Fetcher(Options options) : options_(options) {}
+
+    /// Follows from here on at `position`; an earlier pause is over.
+    void follow(const FetchKey& key, const FetchPosition& position);
+    void unfollow(const FetchKey& key);
+    bool follows(const FetchKey& key) const { return partitions_.contains(key); }
+    bool empty() const { return partitions_.empty(); }
+    size_t size() const { return partitions_.size(); }
+    /// Of the request in flight; nothing when the partition is new or was moved since.
+    std::optional<FetchPosition> asked_for(const FetchKey& key) const;
+
+    /// The log moved on (append, cut, new start).
+    void on_position(const FetchKey& key, const FetchPosition& position);
+    /// This partition pauses; the others go on.
+    void pause(Instant now, const FetchKey& key);
+    /// This partition waits for new metadata (or its offsets): follow() takes it up again.
+    void suspend(const FetchKey& key);
+
+    /// The request to send now; nothing while one is in flight, all pause, or none is followed.
+    std::optional<FetchPlan> next(Instant now);
+    /// When next() may have something after it had nothing.
+    Instant wake_at(Instant now) const;
+    /// An answer came. False: the session is broken and nothing in the answer counts.
+    bool on_answered(Instant now, ErrorCode error, int32_t session_id);
+    /// No answer came: everything pauses, the session starts anew.
+    void on_failed(Instant now);
+
+  private:
+    struct Entry {
+        FetchPosition position;
+        Instant paused_until{};
+        bool suspended = false;
+        bool moved = false;  // by follow() since the request in flight was made
+    };
+
+    Options options_;
+    std::map<FetchKey, Entry> partitions_;
+    std::map<FetchKey, FetchPosition> session_;  // as the leader knows it
+    int32_t session_id_ = 0;
+    int32_t session_epoch_ = 0;  // of the next request
+    bool in_flight_ = false;
+    Instant paused_until_{};     // all of it, after a failure
+};
+
+}  // namespace millrace::replication

@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+# tests/interop/0012_cluster.py: three processes are one cluster: quorum, replicas, failover.
+"""Clusters of three: elections, replication, kill -9 of leaders and controllers, stops and restarts."""
+import json
+import re
+import subprocess
+import time
+
+from harness import check, check_equal, check_in, command, die_with_parent, main, wait_for
+
+DIRECTORY_IDS = ["3Db5QLSqSZieL3rJBUUegA", "cFGEuQDYRUOkmNcZyLDAeA", "xNBBTE3tRSyxLjz0aGhqQA"]
+
+
+class Cluster:
+    """Nodes 1 to 3, broker and controller each."""
+
+    def __init__(self, world, static=False, **settings):
+        self.world = world
+        self.nodes = [world.broker(name=f"node{i}", started=False, **settings) for i in (1, 2, 3)]
+        where = [f"127.0.0.1:{node.controller_port}" for node in self.nodes]
+        for i, node in enumerate(self.nodes, 1):
+            node.settings["node.id"] = str(i)
+            if static:
+                del node.settings["controller.quorum.bootstrap.servers"]
+                node.settings["controller.quorum.voters"] = ",".join(
+                    f"{n}@{place}" for n, place in enumerate(where, 1))
+            else:
+                node.settings["controller.quorum.bootstrap.servers"] = ",".join(where)
+            node.write_config()
+            voters = ",".join(f"{n}@{place}:{uuid}" for n, (place, uuid)
+                              in enumerate(zip(where, DIRECTORY_IDS), 1))
+            node.format(*([] if static else ["--initial-controllers", voters]))
+        for node in self.nodes:
+            node.start(wait=False)
+        self.wait_for_brokers(3)
+
+    @property
+    def server(self):
+        return ",".join(node.server for node in self.nodes)
+
+    def node(self, number):
+        return self.nodes[number - 1]
+
+    def listing(self, topic=None):
+        """kcat's view by way of any living node; None while there is none."""
+        for node in self.nodes:
+            if not node.alive():
+                continue
+            code, out, _ = command(["kcat", "-b", node.server, "-m", "2", "-L", "-J",
+                                    *(["-t", topic] if topic else [])], code=None)
+            if code == 0:
+                return json.loads(out)
+        return None
+
+    def wait_for_brokers(self, count):
+        def there():
+            listing = self.listing()
+            return listing is not None and len(listing["brokers"]) == count
+        wait_for(there, f"{count} brokers", 60)
+
+    def partitions(self, topic):
+        listing = self.listing(topic)
+        if not listing or not listing["topics"]:
+            return []
+        return sorted(listing["topics"][0]["partitions"], key=lambda p: p["partition"])
+
+    def wait_for_isr(self, topic, size, seconds=60):
+        def right():
+            found = self.partitions(topic)
+            return found and all(len(p["isrs"]) == size and p["leader"] > 0 for p in found)
+        wait_for(right, f"{size} in-sync replicas of {topic}", seconds)
+
+    def tool(self, name, *arguments, **options):
+        living = ",".join(node.server for node in self.nodes if node.alive())
+        return self.world.java(name, "--bootstrap-server", living, *arguments, **options)
+
+    def controller(self):
+        """The active controller's id."""
+        out = self.tool("metadata-quorum", "describe", "--status")
+        return int(re.search(r"^LeaderId:\s+(\d+)$", out, re.M).group(1))
+
+    def create(self, topic, partitions=3, **configs):
+        extra = [part for key, value in configs.items()
+                 for part in ("--config", f"{key.replace('_', '.')}={value}")]
+        self.tool("topics", "--create", "--topic", topic, "--partitions", partitions,
+                  "--replication-factor", 3, *extra)
+
+    def consume(self, topic):
+        return command(["kcat", "-b", self.server, "-C", "-t", topic, "-e", "-q"]).split()
+
+    def segments(self, topic, partition):
+        """The bytes of a partition's segments on each living node."""
+        found = []
+        for node in self.nodes:
+            if node.alive():
+                files = sorted((node.data / f"{topic}-{partition}").glob("*.log"))
+                found.append([(f.name, f.read_bytes()) for f in files])
+        return found
+
+    def wait_for_identical(self, topic, partitions=3):
+        for partition in range(partitions):
+            def same():
+                one, *others = self.segments(topic, partition)
+                return one and all(other == one for other in others)
+            wait_for(same, f"the same bytes of {topic}-{partition} on all nodes")
+
+
+class Producer:
+    """kcat with acks=all and idempotence, fed until stop(), which demands that all was acked."""
+
+    def __init__(self, cluster, topic):
+        self.sent = 0
+        self.process = subprocess.Popen(
+            ["kcat", "-P", "-b", cluster.server, "-t", topic, "-X", "acks=all",
+             "-X", "enable.idempotence=true", "-X", "message.timeout.ms=120000"],
+            stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
+
+    def feed(self, seconds=0.0, until=None):
+        """Sends for so long, or until the condition holds."""
+        end = time.monotonic() + (seconds if until is None else 60)
+        while time.monotonic() < end and not (until is not None and until()):
+            for _ in range(20):
+                self.process.stdin.write(b"m%d\n" % self.sent)
+                self.sent += 1
+            self.process.stdin.flush()
+            time.sleep(0.02)  # the pace of a producer, not a wait for anything
+
+    def stop(self):
+        self.process.stdin.close()
+        check_equal(self.process.wait(130), 0, "exit code of the producer")
+        return {f"m{i}" for i in range(self.sent)}
+
+
+def check_all_there(cluster, topic, wanted):
+    got = cluster.consume(topic)
+    check_equal(len(wanted - set(got)), 0, "acknowledged records that are lost")
+    check_equal(len(got) - len(set(got)), 0, "records that are there twice")
+
+
+def test_a_quorum_is_described(world):
+    cluster = Cluster(world)
+    out = cluster.tool("metadata-quorum", "describe", "--status")
+    leader = int(re.search(r"LeaderId:\s+(\d)", out).group(1))
+    check(1 <= leader <= 3, out)
+    check(re.search(r"LeaderEpoch:\s+[1-9]", out), out)
+    for i, uuid in enumerate(DIRECTORY_IDS, 1):
+        check_in(f'"id": {i}, "directoryId": "{uuid}"', out)
+    check(re.search(r"CurrentObservers:\s+\[\]", out), out)
+    wait_for(lambda: re.search(r"MaxFollowerLag:\s+0", cluster.tool(
+        "metadata-quorum", "describe", "--status")), "followers to catch up")
+    rows = cluster.tool("metadata-quorum", "describe", "--replication").splitlines()[1:]
+    check_equal(sorted((r.split()[0], r.split()[1], r.split()[-1]) for r in rows),
+                sorted((str(i), uuid, "Leader" if i == leader else "Follower")
+                       for i, uuid in enumerate(DIRECTORY_IDS, 1)), "replicas of the quorum")
+    # Any broker takes what only the controller can do.
+    for i in (1, 2, 3):
+        world.java("topics", "--bootstrap-server", cluster.node(i).server, "--create", "--topic",
+                   f"by{i}", "--replication-factor", 3)
+        world.java("configs", "--bootstrap-server", cluster.node(i).server, "--alter",
+                   "--entity-type", "topics", "--entity-name", f"by{i}", "--add-config",
+                   f"retention.ms={i}000")
+    check_equal(cluster.tool("topics", "--list").split(), ["by1", "by2", "by3"], "topics")
+
+
+def test_replicas_are_byte_for_byte_the_same(world):
+    cluster = Cluster(world)
+    cluster.create("birds", segment_bytes=1048576)
+    lines = [f"k{i}:{'v' * 700}{i}" for i in range(6000)]
+    command(["kcat", "-P", "-b", cluster.server, "-t", "birds", "-K:", "-X", "acks=all"],
+            stdin="\n".join(lines) + "\n")
+    cluster.wait_for_identical("birds")
+    for codec in ("gzip", "lz4", "zstd", "snappy"):
+        command(["kcat", "-P", "-b", cluster.server, "-t", "birds", "-K:", "-X", "acks=all",
+                 "-z", codec], stdin="\n".join(lines[:300]) + "\n")
+    cluster.wait_for_identical("birds")
+    check_equal(len(cluster.consume("birds")), 7200, "records")
+    out = cluster.tool("topics", "--describe", "--topic", "birds")
+    check_equal(len(re.findall(r"Isr: \d,\d,\d\t", out)), 3, "partitions with three in sync")
+
+
+def test_a_killed_leader_loses_nothing(world):
+    cluster = Cluster(world)
+    cluster.create("birds", min_insync_replicas=2)
+    victim = cluster.node(next(p["leader"] for p in cluster.partitions("birds")
+                               if p["leader"] != cluster.controller()))
+    producer = Producer(cluster, "birds")
+    producer.feed(1)
+    victim.kill()
+    producer.feed(until=lambda: all(len(p["isrs"]) == 2 and p["leader"] > 0
+                                    for p in cluster.partitions("birds")))
+    cluster.wait_for_isr("birds", 2)
+    producer.feed(1)
+    victim.start(wait=False)
+    producer.feed(2)
+    wanted = producer.stop()
+    cluster.wait_for_isr("birds", 3)
+    check_all_there(cluster, "birds", wanted)
+    cluster.wait_for_identical("birds")
+
+
+def test_a_killed_controller_loses_nothing(world):
+    cluster = Cluster(world)
+    cluster.create("birds", min_insync_replicas=2)
+    producer = Producer(cluster, "birds")
+    producer.feed(1)
+    first = cluster.controller()
+    cluster.node(first).kill()
+    wait_for(lambda: cluster.controller() != first, "another active controller")
+    cluster.tool("topics", "--create", "--topic", "later", "--replication-factor", 2)
+    producer.feed(until=lambda: all(len(p["isrs"]) == 2 and p["leader"] > 0
+                                    for p in cluster.partitions("birds")))
+    cluster.node(first).start(wait=False)
+    cluster.wait_for_brokers(3)
+    wanted = producer.stop()
+    cluster.wait_for_isr("birds", 3)
+    check_all_there(cluster, "birds", wanted)
+    cluster.wait_for_identical("birds")
+    check_equal(cluster.tool("topics", "--list").split(), ["birds", "later"], "topics")
+
+
+def test_a_stopped_node_hands_over_first(world):
+    cluster = Cluster(world)
+    cluster.create("birds", min_insync_replicas=2)
+    producer = Producer(cluster, "birds")
+    producer.feed(1)
+    for node in cluster.nodes:
+        node.stop()
+        wait_for(lambda: all(p["leader"] > 0 for p in cluster.partitions("birds")) and
+                 cluster.partitions("birds"), "leaders", 10)
+        producer.feed(1)
+        node.start(wait=False)
+        cluster.wait_for_brokers(3)
+        cluster.wait_for_isr("birds", 3)
+    wanted = producer.stop()
+    check_all_there(cluster, "birds", wanted)
+    cluster.wait_for_identical("birds")
+
+
+def test_all_nodes_killed_at_once_come_back(world):
+    cluster = Cluster(world, static=True)
+    cluster.create("birds", min_insync_replicas=2)
+    producer = Producer(cluster, "birds")
+    producer.feed(1)
+    for node in cluster.nodes:
+        node.kill()
+    for node in cluster.nodes:
+        node.start(wait=False)
+    cluster.wait_for_brokers(3)
+    producer.feed(1)
+    wanted = producer.stop()
+    cluster.wait_for_isr("birds", 3)
+    check_all_there(cluster, "birds", wanted)
+    cluster.wait_for_identical("birds")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+// tests/unit/replication/fetcher_test.cc: sessions, pauses and positions towards one leader.
+#include "millrace/replication/fetcher.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace::replication {
+namespace {
+
+const FetchKey kA{Uuid{1, 1}, PartitionIndex(0)};
+const FetchKey kB{Uuid{1, 1}, PartitionIndex(1)};
+
+FetchPosition at(int64_t offset, int32_t epoch = 0) {
+    return {LeaderEpoch(epoch), Offset(offset), LeaderEpoch(epoch), Offset(0)};
+}
+Instant ms(int64_t n) { return Instant{} + milliseconds(n); }
+
+TEST(Fetcher, OpensASessionAndSendsOnlyWhatChanged) {
+    Fetcher fetcher({});
+    EXPECT_FALSE(fetcher.next(ms(0)).has_value()) << "nothing is followed";
+    fetcher.follow(kA, at(0));
+    fetcher.follow(kB, at(5));
+    auto plan = fetcher.next(ms(0));
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_EQ(plan->session_id, 0);
+    EXPECT_EQ(plan->session_epoch, 0);
+    EXPECT_EQ(plan->changed.size(), 2U);
+    EXPECT_FALSE(fetcher.next(ms(0)).has_value()) << "one request in flight";
+    EXPECT_EQ(fetcher.asked_for(kB), at(5));
+    fetcher.on_position(kA, at(3));
+    EXPECT_TRUE(fetcher.on_answered(ms(1), ErrorCode::None, 77));
+
+    plan = fetcher.next(ms(1));
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_EQ(plan->session_id, 77);
+    EXPECT_EQ(plan->session_epoch, 1);
+    ASSERT_EQ(plan->changed.size(), 1U);
+    EXPECT_EQ(plan->changed[0].second, at(3));
+    EXPECT_TRUE(fetcher.on_answered(ms(2), ErrorCode::None, 77));
+
+    fetcher.unfollow(kB);
+    plan = fetcher.next(ms(2));
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_EQ(plan->session_epoch, 2);
+    EXPECT_TRUE(plan->changed.empty());
+    EXPECT_EQ(plan->forgotten, std::vector<FetchKey>{kB});
+}
+
+TEST(Fetcher, PausesOnePartitionAndComesBackToIt) {
+    Fetcher fetcher({milliseconds(100)});
+    fetcher.follow(kA, at(0));
+    ASSERT_TRUE(fetcher.next(ms(0)).has_value());
+    fetcher.pause(ms(1), kA);
+    EXPECT_TRUE(fetcher.on_answered(ms(1), ErrorCode::None, 7));
+    EXPECT_FALSE(fetcher.next(ms(1)).has_value());
+    EXPECT_EQ(fetcher.wake_at(ms(1)), ms(101));
+    EXPECT_TRUE(fetcher.next(ms(101)).has_value());
+    fetcher.suspend(kA);
+    EXPECT_TRUE(fetcher.on_answered(ms(102), ErrorCode::None, 7));
+    EXPECT_EQ(fetcher.wake_at(ms(102)), Instant::never()) << "only follow() takes it up again";
+    fetcher.follow(kA, at(9));
+    EXPECT_TRUE(fetcher.next(ms(102)).has_value());
+}
+
+TEST(Fetcher, AForgottenSessionIsOpenedAgainAtOnceAFailureWaits) {
+    Fetcher fetcher({milliseconds(100)});
+    fetcher.follow(kA, at(0));
+    ASSERT_TRUE(fetcher.next(ms(0)).has_value());
+    EXPECT_TRUE(fetcher.on_answered(ms(1), ErrorCode::None, 7));
+    ASSERT_TRUE(fetcher.next(ms(1)).has_value());
+    EXPECT_FALSE(fetcher.on_answered(ms(2), ErrorCode::FetchSessionIdNotFound, 0));
+    auto plan = fetcher.next(ms(2));
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_EQ(plan->session_id, 0);
+    EXPECT_EQ(plan->session_epoch, 0);
+    EXPECT_EQ(plan->changed.size(), 1U);
+    EXPECT_TRUE(fetcher.on_answered(ms(3), ErrorCode::None, 8));
+    ASSERT_TRUE(fetcher.next(ms(3)).has_value());
+    fetcher.on_failed(ms(4));
+    EXPECT_FALSE(fetcher.next(ms(5)).has_value());
+    EXPECT_EQ(fetcher.wake_at(ms(5)), ms(104));
+    plan = fetcher.next(ms(104));
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_EQ(plan->session_id, 8) << "so that the leader closes the old one";
+    EXPECT_EQ(plan->session_epoch, 0);
+    EXPECT_EQ(plan->changed.size(), 1U);
+}
+
+TEST(Fetcher, WhatWasMovedMeanwhileIsNotAnswered) {
+    Fetcher fetcher({});
+    fetcher.follow(kA, at(0, 1));
+    ASSERT_TRUE(fetcher.next(ms(0)).has_value());
+    fetcher.follow(kA, at(0, 2));
+    EXPECT_FALSE(fetcher.asked_for(kA).has_value()) << "the answer is of the old leadership";
+    EXPECT_FALSE(fetcher.asked_for(kB).has_value());
+}
+
+}  // namespace
+}  // namespace millrace::replication
