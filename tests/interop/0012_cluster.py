@@ -29,7 +29,10 @@ class Cluster:
             node.write_config()
             voters = ",".join(f"{n}@{place}:{uuid}" for n, (place, uuid)
                               in enumerate(zip(where, DIRECTORY_IDS), 1))
-            node.format(*([] if static else ["--initial-controllers", voters]))
+            if static:
+                node.format(static=True)
+            else:
+                node.format("--initial-controllers", voters)
         for node in self.nodes:
             node.start(wait=False)
         self.wait_for_brokers(3)

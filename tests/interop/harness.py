@@ -148,8 +148,10 @@ class Broker:
     def write_config(self):
         self.config.write_text("".join(f"{k}={v}\n" for k, v in self.settings.items()))
 
-    def format(self, *arguments):
-        arguments = arguments or ("--standalone",)
+    def format(self, *arguments, static=False):
+        """A node that is its own quorum, unless the arguments or static voters say otherwise."""
+        if not static:
+            arguments = arguments or ("--standalone",)
         if self.kind == "kafka":
             command([KAFKA, "format", self.config, CLUSTER_ID, *arguments])
         else:
