@@ -243,14 +243,13 @@ def test_all_nodes_killed_at_once_come_back(world):
     cluster = Cluster(world, static=True)
     cluster.create("birds", min_insync_replicas=2)
     producer = Producer(cluster, "birds")
-    producer.feed(1)
+    producer.feed(2)
+    wanted = producer.stop()
     for node in cluster.nodes:
         node.kill()
     for node in cluster.nodes:
         node.start(wait=False)
     cluster.wait_for_brokers(3)
-    producer.feed(1)
-    wanted = producer.stop()
     cluster.wait_for_isr("birds", 3)
     check_all_there(cluster, "birds", wanted)
     cluster.wait_for_identical("birds")
