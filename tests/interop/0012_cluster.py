@@ -111,8 +111,8 @@ class Cluster:
 class Producer:
     """kcat with acks=all and idempotence, fed until stop(), which demands that all was acked."""
 
-    def __init__(self, cluster, topic):
-        self.sent = 0
+    def __init__(self, cluster, topic, mark="m"):
+        self.sent, self.mark = 0, mark
         self.process = subprocess.Popen(
             ["kcat", "-P", "-b", cluster.server, "-t", topic, "-X", "acks=all",
              "-X", "enable.idempotence=true", "-X", "message.timeout.ms=120000"],
@@ -123,7 +123,7 @@ class Producer:
         end = time.monotonic() + (seconds if until is None else 60)
         while time.monotonic() < end and not (until is not None and until()):
             for _ in range(20):
-                self.process.stdin.write(b"m%d\n" % self.sent)
+                self.process.stdin.write(f"{self.mark}{self.sent}\n".encode())
                 self.sent += 1
             self.process.stdin.flush()
             time.sleep(0.02)  # the pace of a producer, not a wait for anything
@@ -131,7 +131,7 @@ class Producer:
     def stop(self):
         self.process.stdin.close()
         check_equal(self.process.wait(130), 0, "exit code of the producer")
-        return {f"m{i}" for i in range(self.sent)}
+        return {f"{self.mark}{i}" for i in range(self.sent)}
 
 
 def check_all_there(cluster, topic, wanted):
@@ -253,6 +253,54 @@ def test_all_nodes_killed_at_once_come_back(world):
     cluster.wait_for_isr("birds", 3)
     check_all_there(cluster, "birds", wanted)
     cluster.wait_for_identical("birds")
+
+
+def java_broker(cluster, number):
+    """A broker of Apache Kafka that has the cluster's nodes for controllers."""
+    node = cluster.world.broker(kind="kafka", name=f"java{number}", started=False)
+    where = [f"127.0.0.1:{other.controller_port}" for other in cluster.nodes]
+    node.settings.update({
+        "process.roles": "broker", "node.id": str(number),
+        "listeners": f"PLAINTEXT://{node.server}",
+        "advertised.listeners": f"PLAINTEXT://{node.server}",
+        "controller.quorum.bootstrap.servers": ",".join(where)})
+    node.write_config()
+    node.format(static=True)
+    return node.start(wait=False)
+
+
+def test_a_java_broker_leads_and_follows(world):
+    cluster = Cluster(world)
+    java = java_broker(cluster, 4)
+    cluster.wait_for_brokers(4)
+    for topic, replicas in (("theirs", "4:1:2"), ("ours", "1:4:2")):
+        cluster.tool("topics", "--create", "--topic", topic, "--replica-assignment", replicas,
+                     "--config", "min.insync.replicas=2")
+        producer = Producer(cluster, topic)
+        producer.feed(2)
+        wanted = producer.stop()
+        cluster.wait_for_isr(topic, 3)
+        check_all_there(cluster, topic, wanted)
+
+        def same():
+            files = [(node.data / f"{topic}-0/00000000000000000000.log").read_bytes()
+                     for node in (cluster.node(1), cluster.node(2), java)]
+            return files[0] == files[1] == files[2]
+        wait_for(same, f"the same bytes of {topic}")
+    # Leadership goes to and fro while records come: nothing lost, nothing twice.
+    producer = Producer(cluster, "theirs", "n")
+    producer.feed(1)
+    java.kill()
+    producer.feed(until=lambda: cluster.partitions("theirs")[0]["leader"] in (1, 2) and
+                  cluster.partitions("ours")[0]["leader"] == 1)
+    java.start(wait=False)
+    cluster.wait_for_brokers(4)
+    cluster.wait_for_isr("theirs", 3)
+    cluster.tool("leader-election", "--election-type", "preferred", "--all-topic-partitions")
+    wait_for(lambda: cluster.partitions("theirs")[0]["leader"] == 4, "leadership to come back")
+    producer.feed(1)
+    wanted = producer.stop()
+    check_all_there(cluster, "theirs", wanted)
 
 
 if __name__ == "__main__":
