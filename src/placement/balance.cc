@@ -4,24 +4,26 @@
 #include <algorithm>
 #include <cmath>
 
+#include "placement/bounds.h"
 #include "placement/exhaustive.h"
+#include "placement/master.h"
 #include "placement/swap_graph.h"
 
 namespace millrace::placement {
 namespace {
 
 constexpr int64_t kMaxSteps = 150'000'000;  // swaps looked at
-constexpr int64_t kMaxWindows = 12;
+constexpr size_t kMaxMasterParts = 12'000;
+constexpr int64_t kWiderWindows = 4;
+constexpr int64_t kMaxWindows = 200;
+constexpr int64_t kNearWindows = 6;  // where cordoned brokers let the sum of loads vary
+constexpr int kMaxMasters = 30;
 constexpr size_t kFewParts = 10;  // so few are always settled by trying everything
-
-struct Window {
-    int64_t low = 0;
-    int64_t high = 0;
-};
 
 class Balancer {
   public:
-    explicit Balancer(Draft& draft) : draft_(draft), model_(draft.model), graph_(draft) {
+    explicit Balancer(Draft& draft)
+        : draft_(draft), model_(draft.model), graph_(draft), bounds_(draft, parts_) {
         for (size_t at = 0; at < model_.parts.size(); ++at) {
             if (model_.free(model_.parts[at])) parts_.push_back(at);
         }
@@ -34,27 +36,24 @@ class Balancer {
     void run() {
         level();
         narrow();
+        const int64_t least = least_spread();
         const int64_t spread = draft_.spread();
-        int64_t bound = -1;
-        std::vector<Placed> best;
-        int64_t best_bytes = -1;
-        bool proven = true;
-        const std::vector<Window> windows = windows_of(spread, proven);
-        for (const Window& window : windows) {
-            if (!enter(window)) continue;
-            save_bytes(window);
-            const int64_t bytes = draft_.bytes();
-            if (draft_.spread() <= spread && (best_bytes < 0 || bytes < best_bytes)) {
-                best_bytes = bytes;
-                best = all_placed();
-            }
-            const int64_t least = lower_bound(window);
-            if (bound < 0 || least < bound) bound = least;
+        std::vector<Placed> best = all_placed();
+        best_bytes_ = draft_.bytes();
+        int64_t bound = std::numeric_limits<int64_t>::max();
+        bool all = true;
+        for (const Window& window : windows_of(spread, all)) {
+            if (excluded(window)) continue;
+            const bool inside = enter(window);
+            if (inside) save_bytes(window);
+            bound = std::min(bound, improve(window, inside));
+            if (draft_.spread() > spread || draft_.bytes() >= best_bytes_) continue;
+            best_bytes_ = draft_.bytes();
+            best = all_placed();
         }
-        if (best_bytes >= 0) restore(best);
-        if (!proven) bound = -1;
-        draft_.bound_bytes = std::max(draft_.bound_bytes, bound);
-        settle();
+        restore(best);
+        draft_.bound_bytes = std::max(draft_.bound_bytes, all ? std::min(bound, best_bytes_) : 0);
+        settle(least);
     }
 
   private:
@@ -221,8 +220,8 @@ class Balancer {
         }
         const auto count = static_cast<int64_t>(model_.targets.size());
         const int64_t first = fixed ? std::max<int64_t>(0, (sum + count - 1) / count - spread)
-                                    : std::max<int64_t>(0, low - kMaxWindows / 2);
-        const int64_t last = fixed ? sum / count : low + kMaxWindows / 2;
+                                    : std::max<int64_t>(0, low - kNearWindows);
+        const int64_t last = fixed ? sum / count : low + kNearWindows;
         for (int64_t at = first; at <= last; ++at) {
             if (at == low) continue;
             if (static_cast<int64_t>(windows.size()) >= kMaxWindows) {
@@ -276,7 +275,7 @@ class Balancer {
 
     /// Prices of brokers at which no swap saves; free brokers of the window have the price 0 or the
     /// sign that fits the end where they stand.
-    std::vector<int64_t> prices_of(const Window& window) {
+    std::vector<double> prices_of(const Window& window) {
         // Distances from a ground node that gives to all above `low` and takes from all below
         // `high`.
         std::vector<Wide> distance(model_.ids.size(), 0);
@@ -298,71 +297,82 @@ class Balancer {
                 }
             }
         }
-        std::vector<int64_t> prices(model_.ids.size(), 0);
+        std::vector<double> prices(model_.ids.size(), 0);
         for (const Index b : nodes_) {
             if (!model_.usable(b)) continue;
             const Wide price = SwapCost::bytes_of(ground - distance[static_cast<size_t>(b)]);
-            prices[static_cast<size_t>(b)] = static_cast<int64_t>(price);
+            prices[static_cast<size_t>(b)] = static_cast<double>(price);
         }
         return prices;
     }
 
-    int64_t lower_bound(const Window& window) { return bound_at(window, prices_of(window)); }
+    /// The linear program is for up to so many, and knows nothing of disks.
+    bool few() const { return parts_.size() <= kMaxMasterParts && !draft_.disks.limited(); }
 
-    /// The Lagrangian bound: every partition takes its best set at these prices. Whole numbers
-    /// below 2^53, so the sums of doubles in the picker are exact.
-    int64_t bound_at(const Window& window, const std::vector<int64_t>& prices) {
-        constexpr int64_t kExact = int64_t{1} << 46;
-        Wide bound = 0;
-        std::vector<int64_t> fixed(draft_.load);
-        for (size_t b = 0; b < prices.size(); ++b) {
-            if (prices[b] > kExact || prices[b] < -kExact) return 0;
-            draft_.picker.prices()[b] = static_cast<double>(prices[b]);
+    /// The least spread that is known to be possible at all; on the way a smaller one may be found.
+    int64_t least_spread() {
+        int64_t least = least_spread_by_sum();
+        if (draft_.spread() <= least || !few() || model_.targets.empty()) return least;
+        Master master(draft_, parts_);
+        if (!master.solve_spread()) return least;
+        const int64_t before = draft_.spread();
+        least = std::max(least, bounds_.spread(master.prices()));
+        if (before <= least) return least;
+        const std::vector<Placed> all = all_placed();
+        bool rounded = false;
+        for (int64_t wish = least; wish < std::min(before, least + kWiderWindows); ++wish) {
+            rounded = round_spread(draft_, parts_, master, wish);
+            if (rounded) break;
         }
-        draft_.picker.sort();
-        draft_.picker.respect(nullptr);
-        for (const size_t at : parts_) {
-            const Part& part = model_.parts[at];
-            if (part.size > kExact) return 0;
-            for (const Index b : std::as_const(model_).then(part))
-                --fixed[static_cast<size_t>(b)];
-            bound += static_cast<Wide>(best_price(part));
-        }
-        for (const Index b : model_.targets) {
-            const auto i = static_cast<size_t>(b);
-            const Wide price = prices[i];
-            bound += price * fixed[i] - std::max(price * window.low, price * window.high);
-        }
-        return static_cast<int64_t>(std::max<Wide>(bound, 0));
+        if (!rounded) take_heaviest(draft_, parts_, master);
+        graph_.rebuild();
+        level();
+        narrow();
+        if (draft_.spread() < before) return least;
+        restore(all);
+        graph_.rebuild();
+        return least;
     }
 
-    double best_price(const Part& part) {
-        double best = std::numeric_limits<double>::infinity();
-        double least = 0;  // of all brokers, for what more copies could save
-        for (const Index b : model_.targets)
-            least = std::min(least, draft_.picker.prices()[static_cast<size_t>(b)]);
-        for (int adds = 0; adds <= part.want; ++adds) {
-            const double bytes = static_cast<double>(part.size) * adds;
-            if (bytes + least * part.want >= best) break;
-            Pick pick;
-            pick.soft_loss = std::numeric_limits<int32_t>::max();
-            picker_improve(part, adds, pick);
-            if (pick.found()) best = std::min(best, bytes + pick.price);
-        }
-        return best;
+    /// Prices found for other windows may already show that this one has nothing better.
+    bool excluded(const Window& window) const {
+        return std::any_of(tried_.begin(), tried_.end(), [&](const Bounds::Priced& priced) {
+            return bounds_.bytes(window, priced) >= best_bytes_;
+        });
     }
 
-    void picker_improve(const Part& part, int adds, Pick& pick) {
-        draft_.picker.ignore_soft(true);
-        draft_.picker.improve(part, draft_.rule(part), adds, pick);
-        draft_.picker.ignore_soft(false);
+    /// From a plan in or near the window to the best that the master's mixture leads to; the bound
+    /// of all plans in the window.
+    int64_t improve(const Window& window, bool inside) {
+        int64_t bound = 0;
+        const int64_t bytes = draft_.bytes();
+        if (inside) {
+            tried_.push_back(bounds_.price(prices_of(window), 1));
+            bound = bounds_.bytes(window, tried_.back());
+            if (bytes <= bound) return bound;
+        }
+        if (!few() || ++masters_ > kMaxMasters) return bound;
+        Master master(draft_, parts_);
+        if (!master.solve_bytes(window.low, window.high)) return bound;
+        tried_.push_back(bounds_.best_priced(window, master.prices()));
+        bound = std::max(bound, bounds_.bytes(window, tried_.back()));
+        if (inside && bytes <= bound) return bound;
+        const std::vector<Placed> before = all_placed();
+        if (!round_mixture(draft_, parts_, master, window)) take_heaviest(draft_, parts_, master);
+        graph_.rebuild();
+        const bool entered = enter(window);
+        if (entered) save_bytes(window);
+        if (!entered || (inside && draft_.bytes() > bytes)) restore(before);
+        if (close_gap(draft_, parts_, window, bounds_, tried_.back()))
+            bound = std::max(bound, draft_.bytes());
+        graph_.rebuild();
+        return bound;
     }
 
     /// The bound speaks of windows of this width; that no narrower one is possible must be known
-    /// too: by the sum of the loads, or, for a few partitions, by trying everything.
-    void settle() {
-        const bool known =
-            draft_.spread() <= least_spread_by_sum() && draft_.bytes() <= draft_.bound_bytes;
+    /// too: by a bound of the spread, or, for a few partitions, by trying everything.
+    void settle(int64_t least) {
+        const bool known = draft_.spread() <= least && draft_.bytes() <= draft_.bound_bytes;
         if (known && parts_.size() > kFewParts) {
             draft_.optimal = true;
             return;
@@ -407,9 +417,13 @@ class Balancer {
     Draft& draft_;
     Model& model_;
     SwapGraph graph_;
+    Bounds bounds_;
     std::vector<size_t> parts_;  // that may move
     std::vector<Index> nodes_;   // brokers that may give or take
     int failures_ = 0;
+    int masters_ = 0;
+    int64_t best_bytes_ = 0;
+    std::vector<Bounds::Priced> tried_;
 };
 
 }  // namespace

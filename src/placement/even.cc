@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include "millrace/base/rng.h"
+#include "placement/bounds.h"
 #include "placement/exhaustive.h"
+#include "placement/master.h"
 
 namespace millrace::placement {
 namespace {
@@ -16,6 +18,8 @@ constexpr int kPassesOfMany = 1;
 constexpr uint8_t kTries = 250;  // partitions asked for one swap between two brokers
 constexpr size_t kMaxKickedParts = 1'500;
 constexpr int kKicks = 150;
+constexpr int64_t kWiderWindows = 4;
+constexpr size_t kMaxSolvedParts = 4'000;
 
 class Evener {
   public:
@@ -26,8 +30,9 @@ class Evener {
 
     void run() {
         draft_.picker.respect(draft_.disks.limited() ? &draft_.disks : nullptr);
-        const int64_t bound = lower_bound();
+        int64_t bound = lower_bound();
         climb(bound);
+        if (draft_.spread() > bound) bound = solve(bound);
         if (draft_.spread() > bound && draft_.changed.size() <= kMaxKickedParts) kick(bound);
         if (draft_.spread() > bound) least_spread(draft_, bound);
     }
@@ -112,6 +117,32 @@ class Evener {
         for (int i = 0; i < rounds && draft_.spread() > bound; ++i) {
             if (!chains()) break;
         }
+    }
+
+    /// The linear program knows the least spread of mixtures, and whole solutions near it; it does
+    /// not know soft axes or disks.
+    int64_t solve(int64_t bound) {
+        if (draft_.changed.size() > kMaxSolvedParts || draft_.disks.limited() ||
+            model_.hard != static_cast<int>(model_.axis_count()))
+            return bound;
+        Master master(draft_, draft_.changed);
+        master.keep_adds(&adds_);
+        if (!master.solve_spread()) return bound;
+        Bounds bounds(draft_, draft_.changed);
+        bounds.keep_adds(&adds_);
+        bound = std::max(bound, bounds.spread(master.prices()));
+        const std::vector<Placed> before = all_placed();
+        const int64_t spread = draft_.spread();
+        if (spread <= bound) return bound;
+        bool rounded = false;
+        for (int64_t wish = bound; wish < std::min(spread, bound + kWiderWindows); ++wish) {
+            rounded = round_spread(draft_, draft_.changed, master, wish);
+            if (rounded) break;
+        }
+        if (!rounded) take_heaviest(draft_, draft_.changed, master);
+        climb(bound);
+        if (draft_.spread() > spread) restore(before);
+        return bound;
     }
 
     /// For each pair of brokers a partition that may move its copy from one to the other.

@@ -80,7 +80,7 @@ void Picker::fill(size_t from, int left) {
             if (soft_loss() > best_->soft_loss) return;
             if (soft_loss() == best_->soft_loss && price_ + left * price >= best_->price) return;
         }
-        if (all_ != nullptr && all_->size() > limit_) return;
+        if (all_ != nullptr && (all_->size() > limit_ || price_ + left * price > cap_)) return;
         if (mark_[static_cast<size_t>(b)] == epoch_) continue;
         if (disks_ != nullptr && !disks_->fits(b, part_->size)) continue;
         if (!count_.allows(*rule_, b)) continue;
@@ -97,6 +97,7 @@ void Picker::fill(size_t from, int left) {
 
 void Picker::finish() {
     if (all_ != nullptr) {
+        if (price_ > cap_) return;
         if (all_->size() <= limit_) all_->push_back({stack_, soft_loss(), price_});
         return;
     }

@@ -39,6 +39,8 @@ class Picker {
     void improve(const Part& part, const Rule& rule, int adds, Pick& pick);
     /// Gathers every such set, at most `limit`; false when there are more.
     bool gather(const Part& part, const Rule& rule, int adds, size_t limit, std::vector<Pick>& all);
+    /// Gathers only sets of at most this price; infinity: all.
+    void cap_price(double cap) { cap_ = cap; }
     /// The least number of new copies with any such set, from `adds` on; -1 for none.
     int least_adds(const Part& part, const Rule& rule, int adds, Pick& pick);
 
@@ -54,6 +56,7 @@ class Picker {
     LossCount count_;
     const Disks* disks_ = nullptr;
     bool ignore_soft_ = false;
+    double cap_ = std::numeric_limits<double>::infinity();
     std::vector<double> prices_;
     std::vector<Index> order_;  // targets from the cheapest
 

@@ -16,10 +16,10 @@ Outcome make_plan(const Snapshot& snapshot, const Request& request) {
     if (auto refusal = load_model(snapshot, request, model)) return {std::move(refusal), {}};
     Draft draft(model);
     if (auto refusal = heal(draft)) return {std::move(refusal), {}};
-    if (request.balance)
-        balance(draft);
-    else
-        even_out(draft);
+    // Where balancing is wanted, many partitions will move anyway; few are worth a good start.
+    constexpr size_t kFew = 2'000;
+    if (!request.balance || draft.changed.size() <= kFew) even_out(draft);
+    if (request.balance) balance(draft);
     choose_leaders(draft);
     return {std::nullopt, make_report(draft)};
 }

@@ -92,10 +92,13 @@ void SwapGraph::renew(Index out, Index in) {
     const Role to = model_.role_of(in);
     if (out == in || from == Role::Pinned || from == Role::Leave) return;
     if (to == Role::Pinned || to == Role::Leave) return;
-    for (const uint32_t at : touched_[static_cast<size_t>(out)])
+    size_t left = 3 * scan_;
+    for (const uint32_t at : touched_[static_cast<size_t>(out)]) {
+        if (left-- == 0) break;
         offer(at, out, in);
+    }
     const Arc& arc = this->arc(out, in);
-    size_t left = scan_;
+    left = scan_;
     for (const uint32_t at : residents_[static_cast<size_t>(out)]) {
         if (is_touched_[at] != 0) continue;
         if (left-- == 0) return;
