@@ -64,6 +64,25 @@ constexpr std::array<DecodeFunction, sizeof...(I)> decoders(std::index_sequence<
 constexpr auto kDecoders = decoders(
     std::make_index_sequence<std::variant_size_v<metadata::ControllerResponse>>());
 
+/// The client's address is not known here yet; Kafka wants one that parses.
+Buffer client_address() {
+    constexpr uint8_t kLoopback[] = {127, 0, 0, 1};
+    return Buffer::copy_of(ByteView(kLoopback, sizeof kLoopback));
+}
+
+bool has_data(const Result<wire::EnvelopeResponse>& answer) {
+    return answer.ok() && answer->error_code == 0 && answer->response_data.has_value();
+}
+/// Asking again, or another node, would not help.
+bool refused_for_good(const Result<wire::EnvelopeResponse>& answer) {
+    if (!answer.ok() || answer->error_code == 0) return false;
+    const auto error = static_cast<ErrorCode>(answer->error_code);
+    if (error == ErrorCode::NotController) return false;
+    log_warn(kLog, "the active controller refuses a forwarded request: {}",
+             error_code_name(error));
+    return true;
+}
+
 Buffer flat(BufferChain chain) {
     const Result<Buffer> bytes = chain.flatten();
     MILLRACE_ASSERT(bytes.ok(), "memory can be copied");
@@ -133,13 +152,18 @@ void ControllerHost::run_there(metadata::ControllerRequest request, metadata::Re
                 envelope.request_data =
                     flat(encode_call({version, kInnerCorrelation, settings_.client_id}, typed));
                 envelope.request_principal = encode_principal(shared->who);
+                envelope.client_host_address = client_address();
                 call.encode = [this, envelope](int32_t correlation) {
                     return encode_call({0, correlation, settings_.client_id}, envelope);
                 };
-                call.on_frame = [accept](const Buffer& frame) {
-                    auto answer = decode_answer<wire::EnvelopeResponse>(frame, 0);
-                    return answer.ok() && answer->error_code == 0 &&
-                           answer->response_data.has_value() && accept(*answer->response_data);
+                call.on_frame = [this, shared, accept](const Buffer& frame) {
+                    const auto answer = decode_answer<wire::EnvelopeResponse>(frame, 0);
+                    if (refused_for_good(answer)) {
+                        run_here(std::move(shared->request), std::move(shared->who),
+                                 std::move(shared->reply));
+                        return true;
+                    }
+                    return has_data(answer) && accept(*answer->response_data);
                 };
                 remote_.start(std::move(call));
             }
@@ -152,6 +176,7 @@ void ControllerHost::forward(Buffer request, metadata::Requester who,
     wire::EnvelopeRequest envelope;
     envelope.request_data = std::move(request);
     envelope.request_principal = encode_principal(who);
+    envelope.client_host_address = client_address();
     auto shared = std::make_shared<Reply<Result<Buffer>>>(std::move(reply));
     RemoteController::Call call;
     call.deadline = env_.clock.now() + kForwardTime;
@@ -159,10 +184,12 @@ void ControllerHost::forward(Buffer request, metadata::Requester who,
         return encode_call({0, correlation, settings_.client_id}, envelope);
     };
     call.on_frame = [shared](const Buffer& frame) {
-        auto answer = decode_answer<wire::EnvelopeResponse>(frame, 0);
-        if (!answer.ok() || answer->error_code != 0 || !answer->response_data.has_value()) {
-            return false;
+        const auto answer = decode_answer<wire::EnvelopeResponse>(frame, 0);
+        if (refused_for_good(answer)) {
+            shared->send(Status(Errc::Unsupported, "the controller refused the request"));
+            return true;
         }
+        if (!has_data(answer)) return false;
         shared->send(*answer->response_data);
         return true;
     };

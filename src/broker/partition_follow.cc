@@ -116,7 +116,7 @@ FollowResult Partition::reposition(Offset leader_start, Offset leader_end) {
     const auto where =
         replication::reposition(leader_start, leader_end, log_.log_end_offset());
     switch (where.kind) {
-        case Kind::Keep: return FollowResult::Done;
+        case Kind::Keep: return FollowResult::Pause;  // the leader may think better of it
         case Kind::Truncate:
             return cut_to(std::max(where.offset, log_.log_start_offset()),
                           "the leader's log ends there");

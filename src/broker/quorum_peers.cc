@@ -44,23 +44,22 @@ void QuorumDriverImpl::send(raft::PeerSend out) {
     to.purpose = env::PeerPurpose::Quorum;
     if (std::holds_alternative<raft::EndQuorumEpochRequest>(out.request)) ++farewells_;
     BufferChain frame = encode_quorum_request(wire_, next_correlation_++, out.request);
-    env_.peers.send(to, std::move(frame), config_.quorum.request_timeout,
-                    [this, alive = alive_, correlation, to,
-                     request = std::move(out.request)](Result<Buffer> answer) mutable {
-                        if (!*alive) return;
-                        if (!answer.ok()) {
-                            log_debug(kLog, "{}:{}: {}", to.host, to.port,
-                                      answer.status().message());
-                        }
-                        if (!in_event_) {
-                            return on_answer(correlation, request, std::move(answer));
-                        }
-                        env_.timers.post([this, alive = std::move(alive), correlation,
-                                          request = std::move(request),
-                                          answer = std::move(answer)]() mutable {
-                            if (*alive) on_answer(correlation, request, std::move(answer));
-                        });
-                    });
+    env_.peers.send(
+        to, std::move(frame), config_.quorum.request_timeout,
+        [this, alive = alive_, correlation, to,
+         request = std::move(out.request)](Result<Buffer> answer) mutable {
+            if (!*alive) return;
+            if (!answer.ok()) {
+                log_debug(kLog, "{}:{}: {}", to.host, to.port, answer.status().message());
+            }
+            if (!in_event_) {
+                return on_answer(correlation, request, std::move(answer));
+            }
+            env_.timers.post([this, alive = std::move(alive), correlation,
+                              request = std::move(request), answer = std::move(answer)]() mutable {
+                if (*alive) on_answer(correlation, request, std::move(answer));
+            });
+        });
 }
 
 void QuorumDriverImpl::on_answer(uint64_t correlation, const raft::PeerRequest& request,
@@ -104,17 +103,19 @@ void QuorumDriverImpl::answer_ready() {
 
 void QuorumDriverImpl::refuse_waiting() {
     std::map<raft::RequestId, Waiting> waiting = std::exchange(waiting_, {});
-    for (auto& [id, one] : waiting) one.answer(std::move(one.refusal));
+    for (auto& [id, one] : waiting)
+        one.answer(std::move(one.refusal));
 }
 
 Result<BufferChain> QuorumDriverImpl::records_for(const raft::FetchResponse& response) {
     BufferChain records;
     if (!response.read_from.has_value() || response.bytes_max <= 0) return records;
-    MILLRACE_TRY_ASSIGN(auto batches,
-                        log_->read(*response.read_from, log_->log_end_offset(),
-                                   static_cast<size_t>(std::min(response.bytes_max,
-                                                                kFetchBytesMax))));
-    for (StoredBatch& batch : batches) records.append(std::move(batch.bytes));
+    MILLRACE_TRY_ASSIGN(
+        auto batches,
+        log_->read(*response.read_from, log_->log_end_offset(),
+                   static_cast<size_t>(std::min(response.bytes_max, kFetchBytesMax))));
+    for (StoredBatch& batch : batches)
+        records.append(std::move(batch.bytes));
     return records;
 }
 
@@ -146,9 +147,10 @@ void QuorumDriverImpl::vote(QuorumCaller who, wire::VoteRequest request,
     auto checked = to_raft(config_.cluster_id, request);
     if (stopped_) checked.error = ErrorCode::BrokerNotAvailable;
     if (checked.error != ErrorCode::None) return refuse(checked.error, reply);
-    const auto id = park(raft::VoteResponse(), [who, reply = std::move(reply)](raft::PeerResponse response) mutable {
-        reply.send(to_wire(who, std::get<raft::VoteResponse>(response)));
-    });
+    const auto id = park(raft::VoteResponse(),
+                         [who, reply = std::move(reply)](raft::PeerResponse response) mutable {
+                             reply.send(to_wire(who, std::get<raft::VoteResponse>(response)));
+                         });
     event([&](Instant now, raft::QuorumOutput& out) {
         quorum_->on_vote(now, id, checked.request, out);
     });
@@ -159,9 +161,11 @@ void QuorumDriverImpl::begin_epoch(QuorumCaller who, wire::BeginQuorumEpochReque
     auto checked = to_raft(config_.cluster_id, request);
     if (stopped_) checked.error = ErrorCode::BrokerNotAvailable;
     if (checked.error != ErrorCode::None) return refuse(checked.error, reply);
-    const auto id = park(raft::EpochResponse(), [who, reply = std::move(reply)](raft::PeerResponse response) mutable {
-        reply.send(to_begin_wire(who, std::get<raft::EpochResponse>(response)));
-    });
+    const auto id =
+        park(raft::EpochResponse(),
+             [who, reply = std::move(reply)](raft::PeerResponse response) mutable {
+                 reply.send(to_begin_wire(who, std::get<raft::EpochResponse>(response)));
+             });
     event([&](Instant now, raft::QuorumOutput& out) {
         quorum_->on_begin_quorum_epoch(now, id, checked.request, out);
     });
@@ -172,9 +176,10 @@ void QuorumDriverImpl::end_epoch(QuorumCaller who, wire::EndQuorumEpochRequest r
     auto checked = to_raft(config_.cluster_id, who.version, request);
     if (stopped_) checked.error = ErrorCode::BrokerNotAvailable;
     if (checked.error != ErrorCode::None) return refuse(checked.error, reply);
-    const auto id = park(raft::EpochResponse(), [who, reply = std::move(reply)](raft::PeerResponse response) mutable {
-        reply.send(to_end_wire(who, std::get<raft::EpochResponse>(response)));
-    });
+    const auto id = park(raft::EpochResponse(),
+                         [who, reply = std::move(reply)](raft::PeerResponse response) mutable {
+                             reply.send(to_end_wire(who, std::get<raft::EpochResponse>(response)));
+                         });
     event([&](Instant now, raft::QuorumOutput& out) {
         quorum_->on_end_quorum_epoch(now, id, checked.request, out);
     });
@@ -185,16 +190,16 @@ void QuorumDriverImpl::fetch(QuorumCaller who, wire::FetchRequest request,
     auto checked = to_raft(config_.cluster_id, who.version, request);
     if (stopped_) checked.error = ErrorCode::BrokerNotAvailable;
     if (checked.error != ErrorCode::None) return refuse(checked.error, reply);
-    const auto id =
-        park(raft::FetchResponse(), [this, who, reply = std::move(reply)](raft::PeerResponse response) mutable {
-            auto& answer = std::get<raft::FetchResponse>(response);
-            Result<BufferChain> records = records_for(answer);
-            if (!records.ok()) {
-                fail(records.status());
-                answer.error = ErrorCode::UnknownServerError;
-            }
-            reply.send(to_wire(who, answer, records.ok() ? *std::move(records) : BufferChain()));
-        });
+    const auto id = park(raft::FetchResponse(), [this, who, reply = std::move(reply)](
+                                                    raft::PeerResponse response) mutable {
+        auto& answer = std::get<raft::FetchResponse>(response);
+        Result<BufferChain> records = records_for(answer);
+        if (!records.ok()) {
+            fail(records.status());
+            answer.error = ErrorCode::UnknownServerError;
+        }
+        reply.send(to_wire(who, answer, records.ok() ? *std::move(records) : BufferChain()));
+    });
     event([&](Instant now, raft::QuorumOutput& out) {
         quorum_->on_fetch(now, id, checked.request, out);
     });
@@ -205,23 +210,22 @@ void QuorumDriverImpl::fetch_snapshot(QuorumCaller who, wire::FetchSnapshotReque
     auto checked = to_raft(config_.cluster_id, request);
     if (stopped_) checked.error = ErrorCode::BrokerNotAvailable;
     if (checked.error != ErrorCode::None) return refuse(checked.error, reply);
-    const auto id =
-        park(raft::FetchSnapshotResponse(), [this, who, reply = std::move(reply)](raft::PeerResponse response) mutable {
-            auto& answer = std::get<raft::FetchSnapshotResponse>(response);
-            Buffer bytes;
-            if (answer.error == ErrorCode::None) {
-                Result<Buffer> part =
-                    log_->read_snapshot(answer.snapshot_id, answer.position,
-                                        std::min(answer.bytes_max, kFetchBytesMax));
-                if (part.ok()) {
-                    bytes = *std::move(part);
-                } else {
-                    log_error(kLog, "{}", part.status().message());
-                    answer.error = ErrorCode::SnapshotNotFound;
-                }
+    const auto id = park(raft::FetchSnapshotResponse(), [this, who, reply = std::move(reply)](
+                                                            raft::PeerResponse response) mutable {
+        auto& answer = std::get<raft::FetchSnapshotResponse>(response);
+        Buffer bytes;
+        if (answer.error == ErrorCode::None) {
+            Result<Buffer> part = log_->read_snapshot(answer.snapshot_id, answer.position,
+                                                      std::min(answer.bytes_max, kFetchBytesMax));
+            if (part.ok()) {
+                bytes = *std::move(part);
+            } else {
+                log_error(kLog, "{}", part.status().message());
+                answer.error = ErrorCode::SnapshotNotFound;
             }
-            reply.send(to_wire(who, answer, std::move(bytes)));
-        });
+        }
+        reply.send(to_wire(who, answer, std::move(bytes)));
+    });
     event([&](Instant now, raft::QuorumOutput& out) {
         quorum_->on_fetch_snapshot(now, id, checked.request, out);
     });

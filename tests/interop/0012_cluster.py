@@ -255,15 +255,15 @@ def test_all_nodes_killed_at_once_come_back(world):
     cluster.wait_for_identical("birds")
 
 
-def java_broker(cluster, number):
-    """A broker of Apache Kafka that has the cluster's nodes for controllers."""
-    node = cluster.world.broker(kind="kafka", name=f"java{number}", started=False)
-    where = [f"127.0.0.1:{other.controller_port}" for other in cluster.nodes]
+def broker_only(world, kind, number, controllers):
+    """A broker without the controller role, under these controllers."""
+    node = world.broker(kind=kind, name=f"{kind}{number}", started=False)
     node.settings.update({
         "process.roles": "broker", "node.id": str(number),
         "listeners": f"PLAINTEXT://{node.server}",
         "advertised.listeners": f"PLAINTEXT://{node.server}",
-        "controller.quorum.bootstrap.servers": ",".join(where)})
+        "controller.quorum.bootstrap.servers": ",".join(
+            f"127.0.0.1:{other.controller_port}" for other in controllers)})
     node.write_config()
     node.format(static=True)
     return node.start(wait=False)
@@ -271,7 +271,7 @@ def java_broker(cluster, number):
 
 def test_a_java_broker_leads_and_follows(world):
     cluster = Cluster(world)
-    java = java_broker(cluster, 4)
+    java = broker_only(world, "kafka", 4, cluster.nodes)
     cluster.wait_for_brokers(4)
     for topic, replicas in (("theirs", "4:1:2"), ("ours", "1:4:2")):
         cluster.tool("topics", "--create", "--topic", topic, "--replica-assignment", replicas,
@@ -301,6 +301,50 @@ def test_a_java_broker_leads_and_follows(world):
     producer.feed(1)
     wanted = producer.stop()
     check_all_there(cluster, "theirs", wanted)
+
+
+def test_our_brokers_under_a_java_controller(world):
+    java = world.broker(kind="kafka")
+    ours = [broker_only(world, "millrace", number, [java]) for number in (2, 3)]
+
+    def tool(name, *arguments, **options):
+        return world.java(name, "--bootstrap-server", ours[0].server, *arguments, **options)
+
+    def kcat(*arguments, **options):
+        return command(["kcat", "-b", ",".join(n.server for n in (java, *ours)), "-m", "20",
+                        *arguments], **options)
+
+    def listing():
+        code, out, _ = kcat("-L", "-J", code=None)
+        return json.loads(out) if code == 0 else {"brokers": [], "topics": []}
+
+    wait_for(lambda: len(listing()["brokers"]) == 3, "three brokers", 60)
+    out = tool("metadata-quorum", "describe", "--status")
+    check(re.search(r"LeaderId:\s+1", out), out)
+    for topic, replicas in (("theirs", "1:2:3"), ("ours", "2:1:3")):
+        tool("topics", "--create", "--topic", topic, "--replica-assignment", replicas,
+             "--config", "min.insync.replicas=2")
+        lines = [f"{topic}{i}" for i in range(2000)]
+        kcat("-P", "-t", topic, "-X", "acks=all", stdin="\n".join(lines) + "\n")
+        check_equal(sorted(kcat("-C", "-t", topic, "-e", "-q").split()), sorted(lines), "records")
+
+        def same():
+            files = [(node.data / f"{topic}-0/00000000000000000000.log").read_bytes()
+                     for node in (java, *ours)]
+            return files[0] == files[1] == files[2]
+        wait_for(same, f"the same bytes of {topic}")
+    tool("configs", "--alter", "--entity-type", "topics", "--entity-name", "ours",
+         "--add-config", "retention.ms=1234000")
+    wait_for(lambda: "retention.ms=1234000" in tool("topics", "--describe", "--topic", "ours"),
+             "the new configuration")
+    ours[0].kill()
+    wait_for(lambda: any(t["topic"] == "ours" and t["partitions"][0]["leader"] in (1, 3)
+                         for t in listing()["topics"]), "another leader of ours", 30)
+    kcat("-P", "-t", "ours", "-X", "acks=all", stdin="late\n")
+    ours[0].start(wait=False)
+    wait_for(lambda: any(t["topic"] == "ours" and len(t["partitions"][0]["isrs"]) == 3
+                         for t in listing()["topics"]), "it to be in sync again", 60)
+    check_in("late", kcat("-C", "-t", "ours", "-e", "-q"))
 
 
 if __name__ == "__main__":
