@@ -3,13 +3,18 @@
 
 #include <utility>
 
+#include "millrace/broker/coordinator_host.h"
 #include "millrace/record/control_record.h"
 
 namespace millrace::broker {
 
-Buffer encode_coordinator_batch(const coordinator::CoordinatorBatch& batch,
+namespace {
+
+/// The batch as Kafka's coordinators write it: CREATE_TIME, no compression.
+Buffer encode_coordinator_batch(const coordinator::CoordinatorBatch& batch, int32_t base_sequence,
                                 record::BatchBuilder& builder) {
     record::BatchOptions options;
+    options.base_sequence = base_sequence;
     options.producer_id = batch.producer.id;
     options.producer_epoch = batch.producer.epoch;
     options.is_transactional = batch.producer.transactional();
@@ -24,17 +29,23 @@ Buffer encode_coordinator_batch(const coordinator::CoordinatorBatch& batch,
     return builder.finish();
 }
 
+}  // namespace
+
 CoordinatorAppend append_coordinator_batch(Partition& partition,
                                            const coordinator::CoordinatorBatch& batch,
                                            storage::VerificationGuard guard,
                                            record::BatchBuilder& builder) {
+    // As Kafka's two coordinators stamp them; nothing reads it.
+    const bool groups = partition.name().topic == kOffsetsTopic;
+    const int32_t base_sequence = groups ? 0 : record::kNoSequence;
     ProduceOutcome outcome;
     if (batch.marker) {
         outcome = partition.append_marker({batch.marker->producer.id, batch.marker->producer.epoch,
                                            batch.marker->commit, batch.marker->coordinator_epoch,
                                            batch.marker->transaction_version});
     } else {
-        outcome = partition.append_internal(encode_coordinator_batch(batch, builder), guard);
+        outcome = partition.append_internal(encode_coordinator_batch(batch, base_sequence, builder),
+                                            guard);
     }
     return {outcome.error, Offset(outcome.base_offset)};
 }
@@ -54,7 +65,8 @@ Result<LogSlice> read_slice(storage::Log& log, Offset from, size_t bytes_max) {
     MILLRACE_TRY_ASSIGN(slice.bytes, read.records.flatten());
     slice.next = from;
     record::BatchIterator walk(slice.bytes);
-    while (walk.next()) slice.next = walk.batch().next_offset();
+    while (walk.next())
+        slice.next = walk.batch().next_offset();
     if (walk.end() == record::WalkEnd::Corrupt) {
         return Status(Errc::Corrupt, "no batch at offset " + std::to_string(slice.next.value));
     }
@@ -71,8 +83,8 @@ Status decode_batch(const record::BatchView& view, DecodedBatch& out) {
     if (view.is_transactional()) loaded.producer = {view.producer_id(), view.producer_epoch()};
     if (view.is_control()) {
         if (const auto marker = record::read_end_txn_batch(view)) {
-            loaded.marker = coordinator::Marker{loaded.producer, marker->commit,
-                                                marker->coordinator_epoch};
+            loaded.marker =
+                coordinator::Marker{loaded.producer, marker->commit, marker->coordinator_epoch};
         }
         return {};
     }

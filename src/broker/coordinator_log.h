@@ -10,10 +10,6 @@
 
 namespace millrace::broker {
 
-/// The batch as Kafka's coordinators write it: CREATE_TIME, no compression, no sequence.
-Buffer encode_coordinator_batch(const coordinator::CoordinatorBatch& batch,
-                                record::BatchBuilder& builder);
-
 struct CoordinatorAppend {
     ErrorCode error = ErrorCode::None;
     Offset base_offset = kNoOffset;

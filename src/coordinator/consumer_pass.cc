@@ -155,17 +155,24 @@ std::set<Uuid> subscribed_ids(const metadata::Image& image, const ConsumerGroup&
 
 ConsumerConfigs consumer_configs(const GroupContext& context, const std::string& group) {
     const GroupSettings& s = *context.settings;
-    const metadata::ConfigMap& own =
-        context.image->configs.of({metadata::ConfigResource::Group, group});
-    const auto value = [&](const char* key, int32_t broker, int32_t low, int32_t high) {
-        auto found = own.find(key);
-        if (found == own.end()) return broker;
+    // Text in the image was checked when it was set; another release may have been less strict.
+    const auto number_in = [](const metadata::ConfigMap& map, const std::string& key,
+                              int32_t otherwise) {
+        auto found = map.find(key);
+        if (found == map.end() || found->second.empty()) return otherwise;
         int32_t number = 0;
         for (const char c : found->second) {
-            if (c < '0' || c > '9' || number > INT32_MAX / 10 - 1) return broker;
+            if (c < '0' || c > '9' || number > INT32_MAX / 10 - 1) return otherwise;
             number = number * 10 + (c - '0');
         }
-        return std::clamp(number, low, std::max(low, high));
+        return number;
+    };
+    const metadata::ConfigMap& own =
+        context.image->configs.of({metadata::ConfigResource::Group, group});
+    const metadata::ConfigMap& cluster = context.image->configs.broker("");
+    const auto value = [&](const std::string& key, int32_t broker, int32_t low, int32_t high) {
+        const int32_t set = number_in(own, key, number_in(cluster, "group." + key, broker));
+        return std::clamp(set, low, std::max(low, high));
     };
     return {value("consumer.session.timeout.ms", s.consumer_session_timeout_ms,
                   s.consumer_min_session_timeout_ms, s.consumer_max_session_timeout_ms),

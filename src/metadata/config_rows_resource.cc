@@ -102,13 +102,13 @@ const ConfigKey kTopicKeys[] = {
 const size_t kTopicKeysCount = 34;
 
 const ConfigKey kGroupKeys[] = {
-    {"consumer.assignment.interval.ms", kInt, "1000", at_least(0), kMedium, kClusterWide, kNoEffect,
+    {"consumer.assignment.interval.ms", kInt, "1000", at_least(0), kMedium, kClusterWide, kWorks,
      "Least time between two assignments of this consumer group.",
      "group.consumer.assignment.interval.ms"},
-    {"consumer.heartbeat.interval.ms", kInt, "5000", at_least(1), kMedium, kClusterWide, kNoEffect,
+    {"consumer.heartbeat.interval.ms", kInt, "5000", at_least(1), kMedium, kClusterWide, kWorks,
      "Heartbeat interval told to the members of this consumer group.",
      "group.consumer.heartbeat.interval.ms"},
-    {"consumer.session.timeout.ms", kInt, "45000", at_least(1), kMedium, kClusterWide, kNoEffect,
+    {"consumer.session.timeout.ms", kInt, "45000", at_least(1), kMedium, kClusterWide, kWorks,
      "Time without heartbeat after which a member leaves this consumer group.",
      "group.consumer.session.timeout.ms"},
     {"share.assignment.interval.ms", kInt, "1000", at_least(0), kMedium, kClusterWide, kNoEffect,

@@ -30,7 +30,7 @@ public final class ToolRunner {
         "console-consumer consumer.ConsoleConsumer", "producer-perf-test ProducerPerformance",
         "consumer-perf-test ConsumerPerformance", "log-dirs LogDirsCommand",
         "delete-records DeleteRecordsCommand", "cluster ClusterTool", "dump-log DumpLogSegments",
-        "acls AclCommand",
+        "acls AclCommand", "groups GroupsCommand",
         "broker-api-versions BrokerApiVersionsCommand", "metadata-quorum MetadataQuorumCommand",
         "features FeatureCommand", "transactions TransactionsCommand",
         "leader-election LeaderElectionCommand", "consumer-groups consumer.group.ConsumerGroupCommand",
