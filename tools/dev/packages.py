@@ -40,6 +40,7 @@ PACKAGES = {
         ("librdkafka-dev", "", "an independent C client"),
         ("clang", "clang++", "libFuzzer; a minute of it is part of the tests"),
         ("libclang-rt-14-dev", "", "libFuzzer's and the sanitizers' run time"),
+        ("glpk-utils", "glpsol", "solves the integer programs that placement is compared with"),
         ("valgrind", "valgrind", "callgrind counts instructions of the hot paths"),
     ),
     "extra": (
