@@ -46,6 +46,7 @@ PACKAGES = {
     "extra": (
         ("clang-format", "clang-format", "dev fmt"),
         ("strace", "strace", "dev bench counts system calls"),
+        ("python3-venv", "", "dev interop spark installs pyspark beside itself"),
     ),
 }
 
