@@ -11,11 +11,12 @@
 namespace millrace::placement {
 namespace {
 
-constexpr size_t kManyParts = 5'000;  // above: fewer passes
+constexpr size_t kManyParts = 5'000;  // above: chains only, each pass costs as much as all before
 constexpr int64_t kManyArcs = 3'000'000;
 constexpr int kPasses = 30;
-constexpr int kPassesOfMany = 1;
-constexpr uint8_t kTries = 250;  // partitions asked for one swap between two brokers
+constexpr int kChains = 20;
+constexpr int kChainsOfMany = 4;
+constexpr uint8_t kTries = 60;  // partitions asked for one swap between two brokers
 constexpr size_t kMaxKickedParts = 1'500;
 constexpr int kKicks = 150;
 constexpr int64_t kWiderWindows = 4;
@@ -107,13 +108,13 @@ class Evener {
     }
 
     void climb(int64_t bound) {
-        const int passes = draft_.changed.size() > kManyParts ? kPassesOfMany : kPasses;
+        const int passes = draft_.changed.size() > kManyParts ? 0 : kPasses;
         draft_.price_by_load();
         for (int i = 0; i < passes && draft_.spread() > bound; ++i) {
             if (!pass()) break;
         }
         const auto arcs = static_cast<int64_t>(draft_.changed.size() * model_.targets.size() * 3);
-        const int rounds = arcs > kManyArcs ? 1 : 20;
+        const int rounds = arcs > kManyArcs ? kChainsOfMany : kChains;
         for (int i = 0; i < rounds && draft_.spread() > bound; ++i) {
             if (!chains()) break;
         }
