@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-# tests/interop/0003_franz_go.py: franz-go's clients, and kgo's own tests that need no groups.
+# tests/interop/0003_franz_go.py: franz-go's clients, and kgo's own tests.
 """franz-go: a Go program using kgo and kadm, and kgo's own test functions."""
 import os
 import re
 
 from harness import CACHE, HERE, check, check_in, command, main
 
-# Of kgo's own tests, those that talk to a broker (KGO_SEEDS) and join no group.
+# Of kgo's own tests, those that talk to a broker (KGO_SEEDS) of the kinds that are served. GroupETL
+# and TxnEtl chain consumers by every balancer, both protocols, dynamic and static.
 KGO_TESTS = ("Ping", "Issue325", "ConsumeTopicRetrieval", "ConsumeTopicRetrieval_Many",
              "Issue337", "DirectPartitionPurge", "Issue434", "AddRemovePartitions",
              "PauseIssue489", "PauseIssueOct2023", "Issue648", "Issue810", "Issue865",
              "IssueFetchLargerThanBrokerMaxReadBytes", "Pooling", "HookPollStart", "LookbackMilli",
              "ConsumeMaxDecompressBatchBytes", "Issue769", "Issue831",
-             "Client_Produce", "Client_ProduceLargeMessages")
+             "Client_Produce", "Client_ProduceLargeMessages", "GroupSimple", "GroupETL", "TxnEtl",
+             "BalanceGroupSetsBalanceInfo", "848RegexBrokerResolves")
 
 
 def module_file():

@@ -236,5 +236,25 @@ def test_a_member_stays_over_kill_9(world):
     check_equal(state(world, broker, "stay")[1:], ("Stable", "1"), "state")
 
 
+def test_kafka_goes_on_with_our_groups_and_we_with_its(world):
+    broker = world.broker("millrace", group_initial_rebalance_delay_ms=100)
+    create(world, broker, "birds", 3)
+    produce(broker, "birds", 0, 30, 3)
+    for turn, kind in enumerate(("millrace", "kafka", "millrace")):
+        if turn > 0:
+            broker.stop()
+            broker.kind = kind
+            broker.start()
+            produce(broker, "birds", 30 * turn, 30, 3)
+        for protocol in ("classic", "consumer"):
+            check_equal(sorted(console(world, broker, protocol, protocol, 30)),
+                        list(range(30 * turn, 30 * turn + 30)), f"{kind}, {protocol}: what is new")
+            wanted = str(10 * turn + 10)
+            check_equal({p: r[:3] for p, r in described(world, broker, protocol).items()},
+                        {p: (wanted, wanted, "0") for p in range(3)}, f"{kind}, {protocol}")
+        check_equal(listed(world, broker), {"classic": ("Classic", "consumer"),
+                                            "consumer": ("Consumer", "consumer")}, f"{kind}: list")
+
+
 if __name__ == "__main__":
     main()
