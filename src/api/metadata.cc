@@ -12,6 +12,7 @@
 #include "api/controller_call.h"
 #include "api/lookup.h"
 #include "api/serve.h"
+#include "millrace/broker/coordinator_host.h"
 #include "millrace/wire/gen/metadata_request.h"
 #include "millrace/wire/gen/metadata_response.h"
 
@@ -119,11 +120,18 @@ void create_missing(broker::Shard& shard, const std::vector<std::string>& names)
         shard, std::move(request), {}, Reply<wire::CreateTopicsResponse>([](const auto&) {}));
 }
 
-/// Internal topics are made by their coordinators, with configs of their own.
-bool may_create(broker::Shard& shard, const Request& request, int16_t version,
-                std::string_view name) {
+bool may_create(broker::Shard& shard, const Request& request, int16_t version) {
     const bool asked = version < 4 || request.allow_auto_topic_creation;
-    return asked && shard.config().auto_create_topics_enable && !is_internal_topic(name);
+    return asked && shard.config().auto_create_topics_enable;
+}
+
+/// Internal topics are made by the coordinators' host, with configs of their own.
+void create_internal(broker::Shard& shard, std::string_view name) {
+    if (name == broker::kOffsetsTopic) {
+        shard.coordinators().create_topic(broker::CoordinatorKind::Group);
+    } else if (name == broker::kTransactionsTopic) {
+        shard.coordinators().create_topic(broker::CoordinatorKind::Transaction);
+    }
 }
 
 void describe_by_name(const View& view, broker::Shard& shard, const Request& request,
@@ -151,7 +159,12 @@ void describe_by_name(const View& view, broker::Shard& shard, const Request& req
         if (request.include_topic_authorized_operations) {
             out.topic_authorized_operations = kAllTopicOperations;
         }
-        if (!invalid && may_create(shard, request, view.version, name)) missing.push_back(name);
+        if (invalid || !may_create(shard, request, view.version)) continue;
+        if (is_internal_topic(name)) {
+            create_internal(shard, name);
+        } else {
+            missing.push_back(name);
+        }
     }
     create_missing(shard, missing);
 }

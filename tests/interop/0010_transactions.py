@@ -3,6 +3,7 @@
 """Transactions: librdkafka and Apache's clients, kafka-transactions.sh, the log decoders, kill -9."""
 import pathlib
 import re
+import struct
 import subprocess
 
 
@@ -58,7 +59,7 @@ def test_librdkafka(world):
     create(world, broker, "c-topic")
     out = c_program(world, broker)
     check_equal(out.splitlines(),
-                ["committed", "aborted", "fifty short transactions", "fenced"], "steps")
+                ["committed", "aborted", "fifty short transactions", "offsets", "fenced"], "steps")
 
 
 def test_java_producer(world):
@@ -121,6 +122,83 @@ def test_tools(world):
     check_equal([p["CurrentTransactionStartOffset"] for p in left], ["None", "None"],
                 "open transactions of work-0")
     check_equal(consume(world, broker, "work", "read_committed"), [], "nothing was committed")
+
+
+def produce_open(broker, topic, transactional_id, producer):
+    """A transactional batch from a client that never told the coordinator; returns the error."""
+    batch = wire.batch([b"ghost"], attributes=0x10, producer=(*producer, 0))
+    part = struct.pack(">ii", 0, len(batch)) + batch
+    with wire.Connection(broker.port) as connection:
+        answer = connection.ask(wire.PRODUCE, 8, wire.nullable(transactional_id)
+                                + struct.pack(">hi", -1, 10000)
+                                + wire.array([wire.string(topic) + wire.array([part])]))
+        return answer.array(lambda: (answer.string(),
+                                     answer.array(lambda: answer.take("ih"))))[0][1][0][1]
+
+
+def test_verification(world):
+    """What the coordinator does not know does not get into a log."""
+    broker = world.broker()
+    create(world, broker, "work")
+    java(broker, "open", "known", "work")
+    producer = rows(world.java("transactions", "--bootstrap-server", broker.server, "describe",
+                               "--transactional-id", "known"))[0]
+    pid, epoch = int(producer["ProducerId"]), int(producer["ProducerEpoch"])
+    end = ends(world, broker, "work")
+    check_equal(produce_open(broker, "work", "nobody", (424242, 0)), 49, "unknown transactional id")
+    check_equal(produce_open(broker, "work", "known", (424242, 0)), 49, "foreign producer id")
+    check_equal(produce_open(broker, "work", "known", (pid, epoch + 1)), 47, "foreign epoch")
+    create(world, broker, "other")
+    check_equal(produce_open(broker, "other", "known", (pid, epoch)), 48, "partition not added")
+    check_equal(ends(world, broker, "work") - end, 0, "records that got in")
+
+
+def test_hanging(world):
+    """A transaction that no coordinator knows is found and ended by its start offset."""
+    broker = world.broker(transaction_partition_verification_enable="false")
+    create(world, broker, "work")
+    check_equal(produce_open(broker, "work", "ghost", (424242, 0)), 0, "produce")
+    world.java("console-producer", "--bootstrap-server", broker.server, "--topic", "work",
+               stdin="after\n" * 2)
+    check("after" not in consume(world, broker, "work", "read_committed", "--partition", 0),
+          "the last stable offset stands before the open transaction")
+
+    def tool(*arguments):
+        return world.java("transactions", "--bootstrap-server", broker.server, *arguments)
+    find = ("find-hanging", "--topic", "work", "--max-transaction-timeout", 0)
+    hanging = rows(tool(*find))
+    check_equal([(h["Topic"], h["Partition"], h["ProducerId"], h["StartOffset"]) for h in hanging],
+                [("work", "0", "424242", "0")], "find-hanging")
+    tool("abort", "--topic", "work", "--partition", 0, "--start-offset", 0)
+    check_equal(rows(tool(*find)), [], "find-hanging after the abort")
+    check_equal(consume(world, broker, "work", "read_committed"), ["after"] * 2, "what is left")
+
+
+def test_handover(world):
+    """Kafka goes on with our transactions, and we with Kafka's."""
+    other = "kafka" if world.kind == "millrace" else "millrace"
+    broker = world.broker()
+    create(world, broker, "java")
+    for turn, kind in enumerate((world.kind, other, world.kind), 1):
+        broker.kind = kind
+        if turn > 1:
+            broker.start()
+        java(broker, "open", "left-open", "java")
+        check_equal(java(broker, "life", "java").splitlines(), ["fenced", "done"], f"turn {turn}")
+        world.java("transactions", "--bootstrap-server", broker.server, "forceTerminateTransaction",
+                   "--transactionalId", "left-open")
+        wait_for(lambda: rows(world.java(
+            "transactions", "--bootstrap-server", broker.server, "describe", "--transactional-id",
+            "left-open"))[0]["TransactionState"] in ("CompleteAbort", "Empty"), "the abort")
+        if turn == 2:
+            java(broker, "open", "left-open", "java")  # for the next one to load and to abort
+        if turn < 3:
+            broker.stop()
+    values = consume(world, broker, "java", "read_committed")
+    check_equal((values.count("committed"), values.count("winner"), len(values)),
+                (450, 6, 456), "read_committed after three turns")
+    states = re.findall(r'"producerId":(\d+).*?"producerEpoch":(\d+)', decoded(world, broker))
+    check(len(states) > 100, "the coordinator's log holds all three turns")
 
 
 def fill(world, broker, topic, count):

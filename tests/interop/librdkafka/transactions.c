@@ -97,6 +97,60 @@ static void expect(const char *isolation, const char *value, int count) {
     CHECK(found == count, "%s: %d records '%s' instead of %d", isolation, found, value, count);
 }
 
+static rd_kafka_t *group_member(void) {
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "bootstrap.servers", server);
+    set(conf, "group.id", "c-group");
+    set(conf, "enable.auto.commit", "false");
+    set(conf, "auto.offset.reset", "earliest");
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    CHECK(rk != NULL, "%s", text);
+    rd_kafka_poll_set_consumer(rk);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
+    CHECK(!rd_kafka_subscribe(rk, topics), "subscribe");
+    rd_kafka_topic_partition_list_destroy(topics);
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, kTimeoutMs);
+    CHECK(message != NULL && !message->err, "the group got no record");
+    rd_kafka_message_destroy(message);
+    return rk;
+}
+
+static long committed_offset(rd_kafka_t *member, int partition) {
+    rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(partitions, topic, partition);
+    rd_kafka_resp_err_t error = rd_kafka_committed(member, partitions, kTimeoutMs);
+    CHECK(!error, "committed: %s", rd_kafka_err2str(error));
+    const long offset = (long)partitions->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(partitions);
+    return offset;
+}
+
+static void send_offset(rd_kafka_t *rk, rd_kafka_t *member, int partition, long offset) {
+    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(offsets, topic, partition)->offset = offset;
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(member);
+    TRY(rd_kafka_send_offsets_to_transaction(rk, offsets, group, kTimeoutMs));
+    rd_kafka_consumer_group_metadata_destroy(group);
+    rd_kafka_topic_partition_list_destroy(offsets);
+}
+
+/* Offsets of a group take part in the transaction. */
+static void offsets(rd_kafka_t *rk) {
+    rd_kafka_t *member = group_member();
+    TRY(rd_kafka_begin_transaction(rk));
+    produce(rk, "copied", 2);
+    send_offset(rk, member, 0, 7);
+    TRY(rd_kafka_commit_transaction(rk, kTimeoutMs));
+    CHECK(committed_offset(member, 0) == 7, "the committed offset is %ld", committed_offset(member, 0));
+    TRY(rd_kafka_begin_transaction(rk));
+    send_offset(rk, member, 0, 99);
+    TRY(rd_kafka_abort_transaction(rk, kTimeoutMs));
+    CHECK(committed_offset(member, 0) == 7, "the aborted offset is %ld", committed_offset(member, 0));
+    rd_kafka_consumer_close(member);
+    rd_kafka_destroy(member);
+}
+
 int main(int argc, char **argv) {
     CHECK(argc == 3, "usage: transactions HOST:PORT TOPIC");
     server = argv[1];
@@ -128,6 +182,10 @@ int main(int argc, char **argv) {
     }
     expect("read_committed", "many", 80);
     puts("fifty short transactions");
+
+    offsets(first);
+    expect("read_committed", "copied", 2);
+    puts("offsets");
 
     TRY(rd_kafka_begin_transaction(first));
     produce(first, "fenced", 2);
