@@ -2,8 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "broker/coordinator_runner.h"
+#include "broker/peer_call.h"
 #include "millrace/broker/coordinator_host.h"
 
 namespace millrace::broker {
@@ -22,7 +25,20 @@ struct CoordinatorHost::Impl {
     /// Producer ids and markers that a machine asked for.
     void carry_out_txn(PartitionIndex index, coordinator::TxnOutput& out);
     void fetch_producer_id(PartitionIndex index, coordinator::ProducerIdTicket ticket);
+    using MarkersPtr = std::shared_ptr<const coordinator::MarkersWanted>;
     void write_markers(PartitionIndex index, coordinator::MarkersWanted wanted);
+    void report_marker(PartitionIndex index, const MarkersPtr& wanted,
+                       const TopicPartition& partition, ErrorCode error);
+    /// To the broker that leads the partitions; failures are reported as errors to be retried.
+    void send_markers(PartitionIndex index, NodeId leader, const MarkersPtr& wanted,
+                      std::vector<TopicPartition> partitions);
+    /// Asks the broker that coordinates the transaction.
+    void verify_remote(NodeId node, const Verification& what,
+                       MoveFunction<void(coordinator::TxnResponse)> done);
+    std::optional<env::PeerAddress> address_of(NodeId node) const;
+    PeerCallHead call_head(int16_t version);
+    /// Who leads a partition, by the image.
+    NodeId leader_of(const TopicPartition& partition) const;
     void write_marker(const MarkerWrite& write, MoveFunction<void(ErrorCode)> done);
     void write_offsets_marker(const MarkerWrite& write, MoveFunction<void(ErrorCode)> done);
     /// The partition is not in an image: there is nothing left to mark.
@@ -32,6 +48,7 @@ struct CoordinatorHost::Impl {
     std::shared_ptr<const coordinator::GroupSettings> group_settings;
     CoordinatorRunner<coordinator::GroupCoordinator> groups;
     CoordinatorRunner<coordinator::TransactionCoordinator> txns;
+    int32_t next_correlation = 1;
     bool creating[2] = {false, false};  // by CoordinatorKind
     Duration add_retry_delay;           // add.partitions.to.txn.retry.backoff.ms
     Duration add_retry_max;             // ....max.ms

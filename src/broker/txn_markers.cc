@@ -33,22 +33,41 @@ bool CoordinatorHost::Impl::gone(const TopicPartition& partition) const {
     return topic == nullptr || topic->partition(partition.partition) == nullptr;
 }
 
+NodeId CoordinatorHost::Impl::leader_of(const TopicPartition& partition) const {
+    const metadata::PartitionImage* state =
+        shard.image().topics.partition(std::string_view(partition.topic), partition.partition);
+    return state == nullptr ? kNoNode : state->leader;
+}
+
 void CoordinatorHost::Impl::write_markers(PartitionIndex index,
                                           coordinator::MarkersWanted wanted) {
+    const auto shared = std::make_shared<const coordinator::MarkersWanted>(std::move(wanted));
+    std::map<NodeId, std::vector<TopicPartition>> elsewhere;
+    for (const TopicPartition& partition : shared->partitions) {
+        const NodeId leader = leader_of(partition);
+        if (leader != kNoNode && leader != shard.config().node_id) {
+            elsewhere[leader].push_back(partition);
+            continue;
+        }
+        write_marker({partition, shared->marker},
+                     [this, guard = alive, index, shared, partition](ErrorCode error) {
+                         if (*guard) report_marker(index, shared, partition, error);
+                     });
+    }
+    for (auto& [leader, partitions] : elsewhere) {
+        send_markers(index, leader, shared, std::move(partitions));
+    }
+}
+
+void CoordinatorHost::Impl::report_marker(PartitionIndex index, const MarkersPtr& wanted,
+                                          const TopicPartition& partition, ErrorCode error) {
     // The image that elected this coordinator is newer than everything its transactions name:
     // what is not in it was deleted. An image without a leader means to try again.
-    const auto shared = std::make_shared<const coordinator::MarkersWanted>(std::move(wanted));
-    for (const TopicPartition& partition : shared->partitions) {
-        const auto report = [this, guard = alive, index, shared, partition](ErrorCode error) {
-            if (!*guard) return;
-            const bool no_more = error != ErrorCode::None && gone(partition);
-            txns.tell(index, [&](TransactionCoordinator& machine, const Tick& tick, TxnOutput& out) {
-                machine.on_marker(tick, shared->transactional_id, shared->marker, partition, error,
-                                  no_more, out);
-            });
-        };
-        write_marker({partition, shared->marker}, report);
-    }
+    const bool no_more = error != ErrorCode::None && gone(partition);
+    txns.tell(index, [&](TransactionCoordinator& machine, const Tick& tick, TxnOutput& out) {
+        machine.on_marker(tick, wanted->transactional_id, wanted->marker, partition, error, no_more,
+                          out);
+    });
 }
 
 void CoordinatorHost::Impl::write_marker(const MarkerWrite& write,
@@ -112,6 +131,7 @@ void CoordinatorHost::verify(Verification verification, MoveFunction<void(Verifi
     struct Attempt {
         static void start(CoordinatorHost& host, const std::shared_ptr<VerifyOperation>& op) {
             const Route route = host.txn_route(op->what.transactional_id);
+            if (route.error == ErrorCode::NotCoordinator) return ask_elsewhere(host, op);
             if (route.error != ErrorCode::None) return op->done({route.error, {}});
             coordinator::AddPartitionsCommand command;
             command.transactional_id = op->what.transactional_id;
@@ -129,6 +149,19 @@ void CoordinatorHost::verify(Verification verification, MoveFunction<void(Verifi
                     [&host, guard = host.impl_->alive, op](coordinator::TxnResponse response) {
                         finish(host, *guard, op, std::move(response));
                     }));
+        }
+        static void ask_elsewhere(CoordinatorHost& host,
+                                  const std::shared_ptr<VerifyOperation>& op) {
+            const Found found = host.find(CoordinatorKind::Transaction, op->what.transactional_id);
+            if (found.error != ErrorCode::None) return op->done({found.error, {}});
+            if (found.node == host.impl_->shard.config().node_id) {
+                return op->done({ErrorCode::NotCoordinator, {}});
+            }
+            host.impl_->verify_remote(
+                found.node, op->what,
+                [&host, guard = host.impl_->alive, op](coordinator::TxnResponse response) {
+                    finish(host, *guard, op, std::move(response));
+                });
         }
         static void finish(CoordinatorHost& host, bool alive,
                            const std::shared_ptr<VerifyOperation>& op,
