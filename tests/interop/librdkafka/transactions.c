@@ -177,6 +177,9 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 50; i++) {
         TRY(rd_kafka_begin_transaction(first));
         produce(first, "many", 2);
+        /* An abort that overtakes the first AddPartitionsToTxn finds nothing to abort: fatal to
+         * this client. */
+        CHECK(!rd_kafka_flush(first, kTimeoutMs), "flush");
         TRY(i % 5 == 4 ? rd_kafka_abort_transaction(first, kTimeoutMs)
                        : rd_kafka_commit_transaction(first, kTimeoutMs));
     }
