@@ -163,6 +163,8 @@ void add_commands(CLI::App& root, Context& context) {
     add_topic_commands(root, context);
     add_produce(root, context);
     add_consume(root, context);
+    add_group_commands(root, context);
+    add_txn_commands(root, context);
     add_cluster(root, context);
     add_config_commands(root, context);
     CLI::App* log = root.add_subcommand("log", "look into log directories and their files");

@@ -35,12 +35,15 @@ struct Failure {
     int exit_code = kFailed;
     std::string error;
     std::string fix;  // may be empty
+    int16_t kafka_error = 0;     // the broker's error code, when it was the broker that refused
+    std::string kafka_message{};  // and its text, when it gave one
     std::string json{};  // what -o json prints instead of the usual form, or empty
 };
 
 /// Options that every command takes, and the exit code of the one that ran.
 struct Context {
     std::string bootstrap;
+    std::string client_id = "millrace-cli";
     std::string output = "table";
     std::string color = "auto";
     int timeout_ms = 10'000;
@@ -62,6 +65,8 @@ void add_topic_change_commands(CLI::App& topic, Context& context);
 void add_topic_removal_commands(CLI::App& topic, Context& context);
 void add_produce(CLI::App& root, Context& context);
 void add_consume(CLI::App& root, Context& context);
+void add_group_commands(CLI::App& root, Context& context);
+void add_txn_commands(CLI::App& root, Context& context);
 void add_cluster(CLI::App& root, Context& context);
 void add_health(CLI::App& root, Context& context);
 void add_config_commands(CLI::App& root, Context& context);

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cli/interrupt.h"
 #include "millrace/base/endian.h"
 #include "millrace/base/nearest.h"
 #include "millrace/wire/gen/api_versions_request.h"
@@ -54,7 +55,8 @@ Address parse_address(const std::string& text) {
 
 }  // namespace
 
-Connection::Connection(Address address, TimePoint deadline) : address_(std::move(address)) {
+Connection::Connection(Address address, TimePoint deadline, std::string client_id)
+    : address_(std::move(address)), client_id_(std::move(client_id)) {
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
@@ -143,7 +145,7 @@ wire::RequestHead Connection::start(wire::Writer& writer, int16_t api_key, int16
     head.api = static_cast<wire::ApiKey>(api_key);
     head.api_version = version;
     head.correlation_id = ++correlation_id_;
-    head.client_id = "millrace-cli";
+    head.client_id = client_id_;
     writer.begin_frame();
     wire::encode_request_head(writer, head);
     return head;
@@ -153,7 +155,10 @@ void Connection::wait_for(short events, TimePoint deadline) {
     pollfd watch{socket_, events, 0};
     const int ready = poll(&watch, 1, remaining_ms(deadline));
     if (ready > 0) return;
-    if (ready < 0 && errno == EINTR) return;
+    if (ready < 0 && errno == EINTR) {
+        if (!interrupted() || !waits_are_interruptible()) return;
+        throw Failure{kInterrupted, "interrupted", ""};
+    }
     throw Failure{kNoConnection, fmt::format("no answer from {} in time", address_.to_string()),
                   "give it longer with --timeout, or ask another server with -b"};
 }
@@ -225,7 +230,8 @@ void Connection::broken(const char* what) const {
         "is it a Kafka broker?"};
 }
 
-Client::Client(const Context& context) : timeout_ms_(context.timeout_ms) {
+Client::Client(const Context& context)
+    : timeout_ms_(context.timeout_ms), client_id_(context.client_id) {
     renew();
     std::string_view rest = context.bootstrap.empty() ? "localhost:9092" : context.bootstrap;
     while (!rest.empty()) {
@@ -236,8 +242,10 @@ Client::Client(const Context& context) : timeout_ms_(context.timeout_ms) {
     if (bootstrap_.empty()) throw Failure{kUsage, "no server is given", "give -b host:port"};
 }
 
-void Client::renew() {
-    deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms_);
+void Client::renew() { renew(timeout_ms_); }
+
+void Client::renew(int timeout_ms) {
+    deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
 }
 
 int Client::timeout_ms() const { return remaining_ms(deadline_); }
@@ -246,13 +254,18 @@ Connection& Client::any() {
     if (any_ != nullptr) return *any_;
     for (const Address& address : bootstrap_) {
         try {
-            any_ = std::make_unique<Connection>(address, deadline_);
+            any_ = std::make_unique<Connection>(address, deadline_, client_id_);
             return *any_;
         } catch (const Failure&) {
             if (&address == &bootstrap_.back()) throw;
         }
     }
     MILLRACE_UNREACHABLE("there is at least one bootstrap server");
+}
+
+void Client::forget_connections() {
+    any_.reset();
+    nodes_.clear();
 }
 
 Connection& Client::node(int32_t id) {
@@ -264,13 +277,14 @@ Connection& Client::node(int32_t id) {
         throw Failure{kNotFound, fmt::format("no broker {} is up", id),
                       "millrace cluster shows the brokers"};
     }
-    slot = std::make_unique<Connection>(found->second, deadline_);
+    slot = std::make_unique<Connection>(found->second, deadline_, client_id_);
     return *slot;
 }
 
-wire::MetadataResponse Client::metadata(std::optional<std::vector<std::string>> topics) {
+wire::MetadataResponse Client::metadata(std::optional<std::vector<std::string>> topics,
+                                       bool create) {
     wire::MetadataRequest request;
-    request.allow_auto_topic_creation = false;
+    request.allow_auto_topic_creation = create;
     if (!topics) request.topics.reset();
     for (const std::string& name : topics.value_or(std::vector<std::string>())) {
         request.topics->emplace_back().name = name;
@@ -319,12 +333,16 @@ int exit_code_of(ErrorCode code) {
         {ErrorCode::UnknownTopicOrPartition, kNotFound},
         {ErrorCode::UnknownTopicId, kNotFound},
         {ErrorCode::GroupIdNotFound, kNotFound},
+        {ErrorCode::TransactionalIdNotFound, kNotFound},
         {ErrorCode::BrokerIdNotRegistered, kNotFound},
         {ErrorCode::TopicAuthorizationFailed, kDenied},
         {ErrorCode::GroupAuthorizationFailed, kDenied},
         {ErrorCode::ClusterAuthorizationFailed, kDenied},
         {ErrorCode::SaslAuthenticationFailed, kDenied},
+        {ErrorCode::TransactionalIdAuthorizationFailed, kDenied},
         {ErrorCode::TopicAlreadyExists, kConflict},
+        {ErrorCode::NonEmptyGroup, kConflict},
+        {ErrorCode::GroupSubscribedToTopic, kConflict},
         {ErrorCode::RequestTimedOut, kNoConnection},
     };
     for (const Row& row : kRows) {
@@ -345,7 +363,7 @@ void check_error(int16_t error_code, const std::optional<std::string>& message,
     if (error_code == 0) return;
     const auto code = error_code_from(error_code).value_or(ErrorCode::UnknownServerError);
     throw Failure{exit_code_of(code), fmt::format("{}: {}", what, error_text(error_code, message)),
-                  ""};
+                  "", error_code, message.value_or("")};
 }
 
 }  // namespace millrace::cli

@@ -2,7 +2,7 @@
 //
 // Owner: one command, one thread. A Connection negotiates versions when it is opened and answers
 // one request at a time; a Client finds brokers and leaders. Everything obeys one deadline;
-// failures are thrown as Failure with the exit code they mean. Needs no consumer groups.
+// failures are thrown as Failure with the exit code they mean.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,7 @@ using TimePoint = std::chrono::steady_clock::time_point;
 class Connection {
   public:
     /// Connects and asks for the versions served.
-    Connection(Address address, TimePoint deadline);
+    Connection(Address address, TimePoint deadline, std::string client_id);
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -41,6 +41,10 @@ class Connection {
     template <class Request>
     int16_t version_of(int16_t highest = Request::kMaxVersion) const {
         return pick_version(Request::kApiKey, Request::kName, Request::kMinVersion, highest);
+    }
+    template <class Request>
+    bool serves() const {
+        return versions_.contains(Request::kApiKey);
     }
     /// Sends and waits. `deadline` may lie before the Client's.
     template <class Response, class Request>
@@ -76,6 +80,7 @@ class Connection {
     void negotiate(TimePoint deadline);
 
     Address address_;
+    std::string client_id_;
     int socket_ = -1;
     int32_t correlation_id_ = 0;
     struct Range {
@@ -93,12 +98,17 @@ class Client {
     int timeout_ms() const;  // what is left
     /// Starts the time limit again: for commands that go on for ever.
     void renew();
+    /// Once with another limit: for a request that the broker answers late on purpose.
+    void renew(int timeout_ms);
 
     /// Any broker; the bootstrap servers are tried in order.
     Connection& any();
     Connection& node(int32_t id);
-    /// All topics when `topics` is nothing.
-    wire::MetadataResponse metadata(std::optional<std::vector<std::string>> topics);
+    /// After one was lost: the next requests connect anew.
+    void forget_connections();
+    /// All topics when `topics` is nothing. `create` lets the broker make those that are missing.
+    wire::MetadataResponse metadata(std::optional<std::vector<std::string>> topics,
+                                    bool create = false);
     /// Like metadata of one topic, or a Failure with did-you-mean.
     wire::MetadataResponse::MetadataResponseTopic topic(const std::string& name);
     std::string cluster_name() const;
@@ -117,6 +127,7 @@ class Client {
   private:
     std::vector<Address> bootstrap_;
     int timeout_ms_;
+    std::string client_id_;
     TimePoint deadline_;
     std::unique_ptr<Connection> any_;
     std::map<int32_t, std::unique_ptr<Connection>> nodes_;
