@@ -9,6 +9,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "cli/shim.h"
 #include "millrace/base/nearest.h"
 
 namespace millrace::cli {
@@ -173,6 +174,7 @@ void add_commands(CLI::App& root, Context& context) {
     add_log_verify(*log, context);
     add_rebalance(root, context);
     add_health(root, context);
+    add_shim(root, context);
     add_version(root, context);
     add_completion(root, context);
 }
@@ -191,6 +193,8 @@ void confirm(const Context& context, const std::string& question) {
 }
 
 int run(int argc, const char* const* argv, const std::function<void(CLI::App&, Context&)>& extend) {
+    if (const ShimMain shim = argc > 0 ? find_shim(argv[0]) : nullptr; shim != nullptr)
+        return run_shim(shim, {argv + 1, argv + argc});
     Context context;
     CLI::App root("Millrace, a log broker that speaks Apache Kafka's protocol", "millrace");
     root.require_subcommand(1);

@@ -67,6 +67,7 @@ void add_produce(CLI::App& root, Context& context);
 void add_consume(CLI::App& root, Context& context);
 void add_group_commands(CLI::App& root, Context& context);
 void add_txn_commands(CLI::App& root, Context& context);
+void add_shim(CLI::App& root, Context& context);
 void add_cluster(CLI::App& root, Context& context);
 void add_health(CLI::App& root, Context& context);
 void add_config_commands(CLI::App& root, Context& context);

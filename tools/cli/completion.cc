@@ -1,14 +1,16 @@
 // tools/cli/completion.cc: `completion bash|zsh|fish`, and the words those scripts ask for.
 //
 // The scripts know nothing themselves: they ask `millrace __complete WORD...`, where the last word
-// is the one being typed. Topic names are asked of the cluster with a short limit; silence is fine.
+// is the one being typed. Names of topics, groups and transactions are asked of the cluster with a
+// short limit; silence is fine.
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
 #include <iostream>
 
-#include "cli/client.h"
+#include "cli/group_client.h"
 #include "cli/output.h"
+#include "cli/txn_client.h"
 #include "millrace/base/nearest.h"
 
 namespace millrace::cli {
@@ -45,13 +47,31 @@ bool wants_topic(const CLI::App& app) {
     return name == "consume" || name == "produce";
 }
 
-void add_topics(const Context& context, std::vector<std::string>& words) {
-    Context quick = context;
-    quick.timeout_ms = kLiveLimitMs;
+/// Commands whose positional is the name of a group, or a transactional id.
+bool below(const CLI::App& app, const char* parent) {
+    return app.get_parent() != nullptr && app.get_parent()->get_name() == parent &&
+           app.get_name() != "list" && app.get_name() != "find-hanging";
+}
+
+void add_topics(Client& client, std::vector<std::string>& words) {
+    for (const auto& topic : client.metadata(std::nullopt).topics)
+        words.push_back(topic.name.value_or(""));
+}
+
+/// Names that only the cluster knows; silent when nobody is there.
+void add_live_names(const CLI::App& app, bool group_wanted, Context context,
+                    std::vector<std::string>& words) {
+    context.timeout_ms = kLiveLimitMs;
     try {
-        Client client(quick);
-        for (const auto& topic : client.metadata(std::nullopt).topics) {
-            words.push_back(topic.name.value_or(""));
+        Client client(context);
+        if (group_wanted || below(app, "group")) {
+            for (const GroupListing& group : GroupClient(client).list())
+                words.push_back(group.id);
+        } else if (below(app, "txn")) {
+            for (const TxnListing& txn : list_transactions(client, {}))
+                words.push_back(txn.id);
+        } else if (wants_topic(app)) {
+            add_topics(client, words);
         }
     } catch (const Failure&) {
         // Nobody is there: no names.
@@ -77,7 +97,10 @@ std::vector<std::string> complete(CLI::App& root, const std::vector<std::string>
             if (!sub->get_group().empty()) candidates.push_back(sub->get_name());
         }
         if (app->get_name() == "completion") candidates = {"bash", "zsh", "fish"};
-        if (wants_topic(*app)) {
+        const std::string before = words.size() < 2 ? "" : words[words.size() - 2];
+        const bool group_wanted =
+            app->get_name() == "consume" && (before == "-g" || before == "--group");
+        if (group_wanted || wants_topic(*app) || below(*app, "group") || below(*app, "txn")) {
             Context context;
             if (const char* server = std::getenv("MILLRACE_BOOTSTRAP")) context.bootstrap = server;
             for (size_t i = 0; i + 1 < words.size(); ++i) {
@@ -85,7 +108,7 @@ std::vector<std::string> complete(CLI::App& root, const std::vector<std::string>
                     context.bootstrap = words[i + 1];
                 }
             }
-            add_topics(context, candidates);
+            add_live_names(*app, group_wanted, context, candidates);
         }
     }
     std::erase_if(candidates, [&](const std::string& c) { return !c.starts_with(typed); });
