@@ -3,6 +3,7 @@
 """Every command runs twice against one broker, by Apache's tool and by our shim, and must print the
 same text to the same streams with the same exit code. Left out of the comparison: Java's stack
 traces, log lines with a time in front, and the list of options behind a usage error."""
+import pathlib
 import re
 import signal
 import subprocess
@@ -31,17 +32,28 @@ class Pair:
         self.world, self.server = world, broker.server
         self.links = world.folder / "bin"
         self.links.mkdir(exist_ok=True)
+        self.differences = []
 
     def ours(self, name, *arguments, stdin="", seconds=60):
         link = self.links / f"kafka-{name}.sh"
         if not link.exists():
-            link.symlink_to(self.world.millrace)
+            link.symlink_to(pathlib.Path(self.world.millrace).resolve())
         return command([link, "--bootstrap-server", self.server, *arguments], stdin=stdin,
                        timeout=seconds, code=None)
 
     def theirs(self, name, *arguments, stdin="", seconds=60):
         return self.world.java(name, "--bootstrap-server", self.server, *arguments, stdin=stdin,
                                code=None, seconds=seconds)
+
+    def compare(self, ours, theirs, what):
+        for got, wanted, part in zip(ours, theirs, ("exit code", "stdout", "stderr")):
+            if got != wanted:
+                self.differences.append(f"{part} of {what}:\n  ours   {got!r}\n  theirs {wanted!r}")
+
+    def verdict(self):
+        """All differences at once: a run starts two JVMs."""
+        check(not self.differences,
+              f"{len(self.differences)} differences\n" + "\n".join(self.differences))
 
     def same(self, name, *arguments, stdin="", sort=False, between=None):
         """Runs both and compares; returns the text. `between` undoes what Apache's tool did."""
@@ -52,9 +64,7 @@ class Pair:
         our_code, our_out, our_err = self.ours(name, *arguments, stdin=stdin)
         if sort:
             out, our_out = sorted(out.splitlines()), sorted(our_out.splitlines())
-        check_equal(our_out, out, f"standard output of {what}")
-        check_equal(our_code, code, f"exit code of {what}")
-        check_equal(plain(our_err), plain(err), f"standard error of {what}")
+        self.compare((our_code, our_out, plain(our_err)), (code, out, plain(err)), what)
         return out
 
     def twins(self, name, *arguments, stdin=""):
@@ -64,10 +74,8 @@ class Pair:
         code, out, err = self.theirs(name, *text(arguments, "j"), stdin=stdin)
         our_code, our_out, our_err = self.ours(name, *text(arguments, "m"), stdin=stdin)
         what = f"kafka-{name} {' '.join(str(a) for a in arguments)}"
-        check_equal(our_out.replace("twin-m", "twin-j"), out, f"standard output of {what}")
-        check_equal(our_code, code, f"exit code of {what}")
-        check_equal([line.replace("twin-m", "twin-j") for line in plain(our_err)], plain(err),
-                    f"standard error of {what}")
+        self.compare((our_code, our_out.replace("twin-m", "twin-j"),
+                      plain(our_err.replace("twin-m", "twin-j"))), (code, out, plain(err)), what)
 
 
 def millrace(world, broker, *arguments, **options):
@@ -146,6 +154,7 @@ def test_topics(world):
             ["--version"]):
         pair.same("topics", *arguments)
     pair.twins("topics", "--delete", "--topic", "twin-@")
+    pair.verdict()
 
 
 def test_get_offsets(world):
@@ -164,6 +173,7 @@ def test_get_offsets(world):
             ["--topic", "orders", "--topic-partitions", "orders:1"],
             ["--topic-partitions", "orders:a"], ["--nosuch"], ["--topic"], ["--version"]):
         pair.same("get-offsets", *arguments)
+    pair.verdict()
 
 
 def test_groups_without_members(world):
@@ -198,6 +208,7 @@ def test_groups_without_members(world):
         millrace(world, broker, "consume", "orders", "-g", f"twin-{letter}", "-e")
     pair.twins("consumer-groups", "--delete", "--group", "twin-@")
     pair.twins("consumer-groups", "--delete", "--group", "twin-@")
+    pair.verdict()
 
 
 def test_reset(world):
@@ -248,6 +259,7 @@ def test_reset(world):
     pair.same(*delete, "orders", between=commit_again)
     pair.same(*delete, "orders:0,1", between=commit_again)
     pair.same("consumer-groups", "--delete-offsets", "--group", "nosuch", "--topic", "orders")
+    pair.verdict()
 
 
 def test_groups_with_members(world):
@@ -278,6 +290,7 @@ def test_groups_with_members(world):
         pair.same("consumer-groups", "--delete-offsets", "--group", group, "--topic", "orders")
         for member in members:
             member.leave()
+    pair.verdict()
 
 
 def test_console_producer(world):
@@ -307,6 +320,7 @@ def test_console_producer(world):
              for letter in "jm"]
     check(len(reads[0]) > 50, f"only {len(reads[0])} records came")
     check_equal(reads[1], reads[0], "records by our producer and by Apache's")
+    pair.verdict()
 
 
 def test_console_consumer(world):
@@ -350,6 +364,7 @@ def test_console_consumer(world):
     check_equal(pair.theirs("console-consumer", *read, "--group", "g",
                             "--max-messages", "5")[1].split(), [f"v{i}" for i in range(10, 15)],
                 "third")
+    pair.verdict()
 
 
 if __name__ == "__main__":
