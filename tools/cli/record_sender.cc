@@ -17,6 +17,13 @@ namespace millrace::cli {
 namespace {
 
 constexpr size_t kBatchBytesSoft = 512 * 1024;
+constexpr int kBackoffMs = 100;
+
+/// The batch was not written: another leader takes it, or this one in a moment.
+bool leader_may_come(ErrorCode code) {
+    return code == ErrorCode::NotLeaderOrFollower || code == ErrorCode::LeaderNotAvailable ||
+           code == ErrorCode::UnknownTopicOrPartition || code == ErrorCode::UnknownTopicId;
+}
 
 int64_t now_ms() {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -120,7 +127,23 @@ size_t RecordSender::choose(const std::optional<std::string>& key) const {
 
 void RecordSender::send(size_t partition) {
     client_.renew();
-    const int32_t leader = leader_of(static_cast<int32_t>(partition));
+    const Buffer batch = builders_[partition].finish();
+    const int64_t count = counts_[partition];
+    counts_[partition] = 0;
+    while (true) {
+        const int16_t error = send_once(static_cast<int32_t>(partition), batch, count);
+        if (error == 0) return;
+        if (client_.timeout_ms() <= kBackoffMs) {
+            check_error(error, std::nullopt, fmt::format("{}-{}", options_.topic, partition));
+        }
+        poll(nullptr, 0, kBackoffMs);
+        topic_ = client_.topic(options_.topic);
+    }
+}
+
+int16_t RecordSender::send_once(int32_t partition, const Buffer& batch, int64_t count) {
+    const int32_t leader = leader_of(partition);
+    if (leader < 0) return wire_error(ErrorCode::LeaderNotAvailable);
     Connection& connection = client_.node(leader);
     const int16_t version = connection.version_of<wire::ProduceRequest>();
     wire::ProduceRequest request;
@@ -132,31 +155,31 @@ void RecordSender::send(size_t partition) {
     else
         topic.name = options_.topic;
     auto& data = topic.partition_data.emplace_back();
-    data.index = static_cast<int32_t>(partition);
-    data.records = BufferChain(builders_[partition].finish());
-    const int64_t count = counts_[partition];
-    counts_[partition] = 0;
+    data.index = partition;
+    data.records = BufferChain(batch);
     if (request.acks == 0) {
         connection.tell(request, version, client_.deadline());
-        return;
+        return 0;
     }
     const auto response =
         connection.ask<wire::ProduceResponse>(request, version, client_.deadline());
     for (const auto& answered : response.responses) {
         for (const auto& p : answered.partition_responses) {
+            const auto code = error_code_from(p.error_code);
+            if (code && leader_may_come(*code)) return p.error_code;
             check_error(p.error_code, p.error_message,
                         fmt::format("{}-{}", options_.topic, p.index));
             if (on_sent_) on_sent_(p.index, p.base_offset, count);
         }
     }
+    return 0;
 }
 
 int32_t RecordSender::leader_of(int32_t partition) const {
     for (const auto& p : topic_.partitions) {
-        if (p.partition_index != partition) continue;
-        if (p.leader_id >= 0) return p.leader_id;
+        if (p.partition_index == partition) return p.leader_id;
     }
-    throw Failure{kFailed, fmt::format("{}-{} has no leader", options_.topic, partition), ""};
+    return -1;
 }
 
 }  // namespace millrace::cli

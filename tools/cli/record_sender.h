@@ -2,7 +2,7 @@
 //
 // Owner: one command. Records wait per partition until flush() or until about half a megabyte is
 // together. Keys go where Java's default partitioner sends them; records without a key go to one
-// partition per flush, in turn. A refused batch is a Failure.
+// partition per flush, in turn. A batch is sent again while its leader moves; one that is refused is a Failure.
 #pragma once
 
 #include <functional>
@@ -39,12 +39,12 @@ class RecordSender {
     void on_sent(OnSent hook) { on_sent_ = std::move(hook); }
     void add(const OutgoingRecord& record);
     void flush();
-    /// The partitions may have moved.
-    void use(Topic topic) { topic_ = std::move(topic); }
 
   private:
     size_t choose(const std::optional<std::string>& key) const;
     void send(size_t partition);
+    /// 0, or an error after which another attempt can help.
+    int16_t send_once(int32_t partition, const Buffer& batch, int64_t count);
     int32_t leader_of(int32_t partition) const;
 
     Client& client_;

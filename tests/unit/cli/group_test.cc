@@ -99,7 +99,7 @@ TEST(CliMember, AssignsRangesAsJavaDoes) {
 
 TEST(CliMember, AnUnreadableAssignmentIsNone) {
     EXPECT_EQ(parse_assignment(Buffer()), std::vector<TopicPartition>());
-    EXPECT_EQ(parse_assignment(Buffer::copy_of("\0")), std::nullopt);
+    EXPECT_EQ(parse_assignment(Buffer::copy_of(std::string_view("\0", 1))), std::nullopt);
     EXPECT_EQ(parse_assignment(Buffer::copy_of(std::string_view("\0\0\x7f\xff\xff\xff", 6))),
               std::nullopt);
 }
