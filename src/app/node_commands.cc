@@ -10,12 +10,14 @@
 #include <CLI/CLI.hpp>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "app/config_file.h"
+#include "app/dev_cluster.h"
 #include "app/run.h"
 
 namespace millrace::app {
@@ -75,6 +77,8 @@ struct DevOptions {
     std::string data;
     std::string host = "127.0.0.1";
     int port = 9092;
+    int brokers = 1;
+    std::string racks;
     std::vector<std::string> overrides;
 };
 
@@ -164,22 +168,31 @@ void print_ready(const DevOptions& options, int port, const std::string& data,
               << std::flush;
 }
 
+/// The directory for the data: the one asked for, or one that `scratch` removes at the end.
+std::string dev_data(const DevOptions& options, std::unique_ptr<Scratch>& scratch) {
+    if (options.data.empty()) {
+        scratch = std::make_unique<Scratch>();
+        return scratch->path();
+    }
+    std::error_code error;
+    std::filesystem::create_directories(options.data, error);
+    if (error) {
+        throw Failure{cli::kFailed, fmt::format("cannot make {}: {}", options.data, error.message()),
+                      "give another --data DIR"};
+    }
+    return options.data;
+}
+
 void dev(Context& context, const DevOptions& options) {
     const auto started = std::chrono::steady_clock::now();
-    const int port = options.port == 0 ? probe_port(0) : options.port;
     std::unique_ptr<Scratch> scratch;
-    std::string data = options.data;
-    if (data.empty()) {
-        scratch = std::make_unique<Scratch>();
-        data = scratch->path();
-    } else {
-        std::error_code error;
-        std::filesystem::create_directories(data, error);
-        if (error) {
-            throw Failure{cli::kFailed, fmt::format("cannot make {}: {}", data, error.message()),
-                          "give another --data DIR"};
-        }
+    const std::string data = dev_data(options, scratch);
+    if (options.brokers > 1) {
+        context.exit_code = run_dev_cluster(
+            {data, options.port, options.brokers, options.racks, options.overrides});
+        return;
     }
+    const int port = options.port == 0 ? probe_port(0) : options.port;
     const auto config = broker::make_broker_config(dev_config(options, data, port));
     if (!config.ok()) throw Failure{cli::kUsage, config.status().message(), ""};
     RunOptions run;
@@ -217,6 +230,25 @@ void check(Context& context, const CheckOptions& options) {
     if (any_error(notes)) context.exit_code = cli::kUsage;
 }
 
+void add_dev_signals(CLI::App& dev_command, const std::shared_ptr<DevOptions>& options) {
+    struct Verb {
+        const char* name;
+        const char* help;
+        int signal;
+    };
+    constexpr Verb kVerbs[] = {{"kill", "end a node of a dev cluster at once, as a crash", SIGKILL},
+                               {"pause", "stop a node's clock, as a hung machine", SIGSTOP},
+                               {"resume", "let a paused node go on", SIGCONT}};
+    for (const Verb& verb : kVerbs) {
+        CLI::App* command = dev_command.add_subcommand(verb.name, verb.help);
+        auto id = std::make_shared<int>(0);
+        command->add_option("id", *id, "the node's id")->required();
+        command->add_option("--data", options->data, "the cluster's directory (the last one)");
+        command->callback(
+            [id, options, signal = verb.signal] { signal_dev_node(options->data, *id, signal); });
+    }
+}
+
 void add_config_file_commands(CLI::App& root, Context& context) {
     CLI::App* config = cli::find_command(root, "config");
     CLI::App* command = config->add_subcommand("check", "would a node start with this file");
@@ -241,14 +273,20 @@ void add_node_commands(CLI::App& root, Context& context) {
     command->add_flag("--strict", options->strict, "unknown keys are errors");
     command->callback([&context, options] { start(context, *options); });
 
-    CLI::App* quick = root.add_subcommand("dev", "a single node to try things, ready at once");
+    CLI::App* quick = root.add_subcommand("dev", "a node, or a cluster, to try things; ready at once");
     auto dev_options = std::make_shared<DevOptions>();
     quick->add_option("--data", dev_options->data, "directory to keep (temporary)");
     quick->add_option("--port", dev_options->port, "port of the Kafka API; 0 takes a free one");
     quick->add_option("--host", dev_options->host, "address to listen on");
     quick->add_option("--override", dev_options->overrides, "key=value of the node's config")
         ->allow_extra_args(false);
-    quick->callback([&context, dev_options] { dev(context, *dev_options); });
+    quick->add_option("--brokers", dev_options->brokers, "that many nodes, one process each")
+        ->check(CLI::Range(1, kDevBrokersMax));
+    quick->add_option("--racks", dev_options->racks, "their racks: fault x update domains, 3x2");
+    add_dev_signals(*quick, dev_options);
+    quick->callback([&context, quick, dev_options] {
+        if (quick->get_subcommands().empty()) dev(context, *dev_options);
+    });
 
     root.add_subcommand("storage", "format a node's directories; say what is in them");
     add_config_file_commands(root, context);

@@ -3,6 +3,7 @@
 """Clusters of three: elections, replication, kill -9 of leaders and controllers, stops and restarts."""
 import json
 import re
+import signal
 import subprocess
 import time
 
@@ -44,9 +45,9 @@ class Cluster:
     def node(self, number):
         return self.nodes[number - 1]
 
-    def listing(self, topic=None):
+    def listing(self, topic=None, nodes=None):
         """kcat's view by way of any living node; None while there is none."""
-        for node in self.nodes:
+        for node in nodes or self.nodes:
             if not node.alive():
                 continue
             code, out, _ = command(["kcat", "-b", node.server, "-m", "2", "-L", "-J",
@@ -61,8 +62,8 @@ class Cluster:
             return listing is not None and len(listing["brokers"]) == count
         wait_for(there, f"{count} brokers", 60)
 
-    def partitions(self, topic):
-        listing = self.listing(topic)
+    def partitions(self, topic, nodes=None):
+        listing = self.listing(topic, nodes)
         if not listing or not listing["topics"]:
             return []
         return sorted(listing["topics"][0]["partitions"], key=lambda p: p["partition"])
@@ -253,6 +254,30 @@ def test_all_nodes_killed_at_once_come_back(world):
     cluster.wait_for_isr("birds", 3)
     check_all_there(cluster, "birds", wanted)
     cluster.wait_for_identical("birds")
+
+
+def test_a_paused_leader_finds_itself_deposed(world):
+    """SIGSTOP is a pause and a cut network in one: the node wakes up believing that it leads."""
+    cluster = Cluster(world)
+    cluster.create("birds", partitions=6, min_insync_replicas=2)
+    producer = Producer(cluster, "birds")
+    producer.feed(1)
+    victim = cluster.node(cluster.controller())
+    number = cluster.nodes.index(victim) + 1
+    victim.process.send_signal(signal.SIGSTOP)
+    try:
+        others = [node for node in cluster.nodes if node is not victim]
+        producer.feed(until=lambda: all(
+            p["leader"] not in (number, -1) and len(p["isrs"]) == 2
+            for p in cluster.partitions("birds", others)))
+        producer.feed(1)
+    finally:
+        victim.process.send_signal(signal.SIGCONT)
+    producer.feed(1)
+    wanted = producer.stop()
+    cluster.wait_for_isr("birds", 3)
+    check_all_there(cluster, "birds", wanted)
+    cluster.wait_for_identical("birds", 6)
 
 
 def broker_only(world, kind, number, controllers):
