@@ -210,6 +210,9 @@ std::vector<DevNode> existing(const DevClusterOptions& options) {
         for (const broker::Listener& listener : config.advertised_listeners) {
             node.port = listener.port;
         }
+        for (const broker::Listener& listener : config.controller_listeners) {
+            if (config.controller_role) node.controller_port = listener.port;
+        }
         nodes.push_back(std::move(node));
     }
     return nodes;
@@ -269,12 +272,20 @@ class Supervisor {
         int signal = 0;
         ::sigwait(&set, &signal);
     }
-    /// One after the other: each hands its partitions over while the others still live. The last
-    /// controller of three has no quorum left to ask, and nobody to hand over to.
+    /// Brokers first, all at once: they hand their partitions over while controllers live; then the
+    /// controllers one by one. The last of three has no quorum left to ask, and nobody to hand over
+    /// to.
     void stop() {
+        for (const DevNode& node : nodes_) {
+            ::kill(node.pid, SIGCONT);
+            if (node.controller_port == 0) ::kill(node.pid, SIGTERM);
+        }
+        for (const DevNode& node : nodes_) {
+            if (node.controller_port == 0) reap(node.pid);
+        }
         for (size_t i = nodes_.size(); i-- > 0;) {
+            if (nodes_[i].controller_port == 0) continue;
             const bool alone = i == 0 && nodes_.size() >= kControllersMax;
-            ::kill(nodes_[i].pid, SIGCONT);
             ::kill(nodes_[i].pid, alone ? SIGKILL : SIGTERM);
             reap(nodes_[i].pid);
         }

@@ -372,5 +372,43 @@ def test_our_brokers_under_a_java_controller(world):
     check_in("late", kcat("-C", "-t", "ours", "-e", "-q"))
 
 
+def test_a_dev_cluster_in_one_command(world):
+    if world.kind == "kafka":
+        return  # Kafka has no such command
+    data = world.folder / "dev"
+
+    def start():
+        output = (world.folder / "dev.out").open("w+")
+        process = subprocess.Popen([world.millrace, "dev", "--brokers", "4", "--racks", "2x2",
+                                    "--port", "0", "--data", data], stdin=subprocess.DEVNULL,
+                                   stdout=output, stderr=subprocess.STDOUT,
+                                   preexec_fn=die_with_parent)
+        world.at_end(process.kill)
+
+        def ready():
+            output.seek(0)
+            text = output.read()
+            check(process.poll() is None, text)
+            return re.search(r"Bootstrap +(\S+)", text)
+        return process, wait_for(ready, "the cluster", 60).group(1)
+
+    process, servers = start()
+    command([world.millrace, "topic", "create", "birds", "-p", "4", "-r", "3", "-b",
+             servers.split(",")[0]])
+    listing = json.loads(command(["kcat", "-b", servers, "-L", "-J", "-t", "birds"]))
+    check_equal([len(p["isrs"]) for p in listing["topics"][0]["partitions"]], [3] * 4, "ISRs")
+    command([world.millrace, "dev", "kill", "1004", "--data", data])
+    lines = [f"v{i}" for i in range(500)]
+    command(["kcat", "-P", "-b", servers, "-t", "birds", "-X", "acks=all"],
+            stdin="\n".join(lines) + "\n")
+    process.send_signal(signal.SIGINT)
+    check_equal(process.wait(60), 0, "exit code")
+    process, servers = start()
+    got = command(["kcat", "-b", servers, "-C", "-t", "birds", "-e", "-q"]).split()
+    check_equal(sorted(got), sorted(lines), "records after a restart of everything")
+    process.send_signal(signal.SIGINT)
+    check_equal(process.wait(60), 0, "exit code")
+
+
 if __name__ == "__main__":
     main()
