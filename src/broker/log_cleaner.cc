@@ -89,7 +89,7 @@ void LogCleaner::start() {
     }
     // Behind the recovery point a start may have found another past than the one that was cleaned.
     shard_.for_each_partition([this](Partition& partition) {
-        if (partition.offline()) return;
+        if (partition.offline() && !partition.log().damaged()) return;
         Lines& lines = lines_[partition.directory_id()];
         const auto line = lines.find(partition.name());
         if (line == lines.end()) return;
@@ -123,7 +123,8 @@ void LogCleaner::settle_lines() {
     std::map<Uuid, Lines> kept;
     std::map<std::pair<Uuid, TopicPartition>, Uuid> kept_uncleanable;
     shard_.for_each_partition([&](Partition& partition) {
-        if (partition.offline()) return;
+        // A damaged log keeps its line: mended, it has its gaps still.
+        if (partition.offline() && !partition.log().damaged()) return;
         const Uuid dir = partition.directory_id();
         const auto truncated = storage::take_lowest_truncation(partition.log());
         const auto bad = uncleanable_.find({dir, partition.name()});
