@@ -243,12 +243,12 @@ void LogDirs::on_batch_loaded(const std::shared_ptr<Loading>& loading, size_t di
         if (!dir.online) break;
         const std::string folder = job->input().directory;
         const storage::LoadReport report = job->report();
+        if (job->status().errc() == Errc::Corrupt) {
+            on_damaged(dir, std::move(job));
+            continue;
+        }
         Result<storage::Log*> log = dir.store->adopt(std::move(job));
         if (!log.ok()) {
-            if (report.corruption) {
-                log_error(kLog, "{} at byte {}: {}", report.corruption->file,
-                          report.corruption->position, report.corruption->reason);
-            }
             take_offline(dir, folder + ": " + log.status().to_string());
             break;
         }
@@ -265,6 +265,12 @@ void LogDirs::on_batch_loaded(const std::shared_ptr<Loading>& loading, size_t di
                  work.inputs.size());
     }
     start_jobs(loading, dir_index);
+}
+
+void LogDirs::on_damaged(LogDir& dir, std::unique_ptr<storage::LogLoadJob> job) {
+    log_error(kLog, "{} is offline: {}; its files are left as they are", job->input().directory,
+              job->status().message());
+    dir.store->adopt_damaged(std::move(job));
 }
 
 LogDir* LogDirs::choose(const std::vector<std::string>& cordoned) {
@@ -364,26 +370,55 @@ Instant LogDirs::wake_at() const {
     return when;
 }
 
-void LogDirs::close(int64_t broker_epoch) {
-    using storage::CheckpointKind;
+void LogDirs::close(int64_t broker_epoch, MoveFunction<void()> done) {
+    struct Closing {
+        size_t left = 1;  // this call itself
+        MoveFunction<void()> done;
+    };
+    auto closing = std::make_shared<Closing>();
+    closing->done = std::move(done);
+    const auto one_less = [closing] {
+        if (--closing->left == 0) closing->done();
+    };
+    const auto parallel =
+        static_cast<size_t>(std::max(1, config_.num_recovery_threads_per_data_dir));
     for (const auto& dir : dirs_) {
         if (!dir->online) continue;
-        const auto high_watermarks = dir->store->high_watermarks();
-        Status status = dir->store->close_all(env_.clock.wall());
-        const auto write = [&](CheckpointKind kind,
-                               const std::vector<storage::CheckpointEntry>& lines) {
-            const Status written = dir->directory->write_checkpoint(kind, lines);
-            if (status.ok()) status = written;
-        };
-        write(CheckpointKind::RecoveryPoint, dir->store->recovery_points());
-        write(CheckpointKind::LogStart, dir->store->log_starts());
-        write(CheckpointKind::HighWatermark, high_watermarks);
-        if (status.ok()) status = dir->directory->write_clean_marker(broker_epoch);
-        if (!status.ok()) {
-            log_error(kLog, "{} was not closed cleanly: {}", dir->path, status.to_string());
-        }
-        dir->online = false;
+        ++closing->left;
+        auto high_watermarks = std::make_shared<const std::vector<storage::CheckpointEntry>>(
+            dir->store->high_watermarks());
+        dir->store->close_all_async(env_.clock.wall(), parallel,
+                                    [this, one_less, high_watermarks, broker_epoch,
+                                     at = dir.get()](Status status) {
+                                        end_close(*at, broker_epoch, std::move(status),
+                                                  *high_watermarks);
+                                        one_less();
+                                    });
     }
+    one_less();
+}
+
+void LogDirs::end_close(LogDir& dir, int64_t broker_epoch, Status status,
+                        const std::vector<storage::CheckpointEntry>& high_watermarks) {
+    using storage::CheckpointKind;
+    if (!dir.online) return;  // failed meanwhile
+    const auto write = [&](CheckpointKind kind,
+                           const std::vector<storage::CheckpointEntry>& lines) {
+        const Status written = dir.directory->write_checkpoint(kind, lines);
+        if (status.ok()) status = written;
+    };
+    write(CheckpointKind::RecoveryPoint, dir.store->recovery_points());
+    write(CheckpointKind::LogStart, dir.store->log_starts());
+    write(CheckpointKind::HighWatermark, high_watermarks);
+    if (status.ok() && dir.store->any_damaged()) {
+        log_warn(kLog, "{}: closed, and to be checked again for its damaged logs", dir.path);
+    } else {
+        if (status.ok()) status = dir.directory->write_clean_marker(broker_epoch);
+        if (!status.ok()) {
+            log_error(kLog, "{} was not closed cleanly: {}", dir.path, status.to_string());
+        }
+    }
+    dir.online = false;
 }
 
 }  // namespace millrace::broker

@@ -384,11 +384,13 @@ void Node::Impl::close_all() {
     if (maintenance) maintenance->stop();
     if (cleaner) cleaner->stop();
     shard->stop_partitions();
-    log_dirs.close(lifecycle.broker_epoch());
-    quorum->shutdown([this, guard = alive](const Status& status) {
+    log_dirs.close(lifecycle.broker_epoch(), [this, guard = alive] {
         if (!*guard) return;
-        if (!status.ok()) log_error(kLog, "metadata log: {}", status.to_string());
-        if (stopped) std::exchange(stopped, nullptr)();
+        quorum->shutdown([this, guard](const Status& status) {
+            if (!*guard) return;
+            if (!status.ok()) log_error(kLog, "metadata log: {}", status.to_string());
+            if (stopped) std::exchange(stopped, nullptr)();
+        });
     });
 }
 

@@ -57,12 +57,15 @@ Status QuorumLog::load(MoveFunction<void(Status)> on_failure) {
     options.default_config = log_config(config_);
     options.on_failure = std::move(on_failure);
     store_ = std::make_unique<storage::LogStore>(env_, std::move(options));
+    MILLRACE_TRY(refresh_snapshots());
     // Recovery point 0 and not clean: the metadata log is always read and checked from its start,
-    // as Kafka does.
+    // as Kafka does. What a snapshot covers was committed: damage there is no torn tail, and what
+    // lies behind it may be the only copy of committed records.
     storage::LogLoadJob::Input input;
     input.directory = directory_;
     input.partition = {"__cluster_metadata", PartitionIndex(0)};
     input.config = log_config(config_);
+    if (!snapshots_.empty()) input.durable_below = snapshots_.back().id.end_offset;
     input.now = now;
     input.seed = env_.seed;
     auto job = store_->make_load_job(std::move(input));

@@ -156,6 +156,10 @@ void Shard::take_over_logs() {
                 strays.push_back(name);
                 return;
             }
+            if (log.damaged()) {
+                add_partition(name, topic->id, log, *dir)->go_offline();
+                return;
+            }
             if (log.topic_id().is_zero()) {
                 const Status status = log.set_topic_id(topic->id);
                 if (!status.ok()) return parts_.log_dirs.fail(dir->path, status);
@@ -192,9 +196,9 @@ void Shard::host(const metadata::TopicImage& topic, PartitionIndex index,
     if (hosted == nullptr) hosted = create_log(topic, index, state);
     if (hosted == nullptr) return;
     const std::optional<Uuid> assigned = state.directory_of(parts_.config.node_id);
-    if (assigned && *assigned != hosted->directory_id()) {
-        report_directory(topic.id, index, hosted->directory_id());
-    }
+    // A damaged log is nowhere: the controller gives its leadership to another replica.
+    const Uuid here = hosted->log().damaged() ? metadata::kDirectoryLost : hosted->directory_id();
+    if (assigned && *assigned != here) report_directory(topic.id, index, here);
     const metadata::BrokerImage* self = image_->cluster.broker(parts_.config.node_id);
     if (self == nullptr || self->incarnation != incarnation_) return;
     const Status status = hosted->apply(state);

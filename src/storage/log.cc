@@ -74,6 +74,7 @@ const TopicPartition& Log::partition() const { return state_->partition; }
 Uuid Log::topic_id() const { return state_->topic_id; }
 const std::string& Log::directory() const { return state_->home.directory; }
 bool Log::failed() const { return state_->failed; }
+bool Log::damaged() const { return state_->damaged; }
 
 Status Log::set_topic_id(Uuid topic_id) {
     State& s = *state_;
@@ -130,9 +131,12 @@ Result<FollowerAppendOutcome> Log::append_as_follower(ByteView batches, LeaderEp
 }
 
 Status Log::assign_leader_epoch(LeaderEpoch epoch, Offset start) {
-    if (state_->failed) return state_->dead();
-    Status status = state_->assign_epoch(epoch, start);
-    return status.ok() ? status : state_->fail(std::move(status));
+    State& s = *state_;
+    if (s.failed) return s.dead();
+    // The file is written with the epoch's first batch: a node may come to lead thousands of
+    // partitions at its start, and an epoch without a batch says nothing that a crash could lose.
+    if (s.epochs.assign(epoch, start)) s.epochs_unwritten = true;
+    return {};
 }
 
 Status Log::roll(WallMs now) {

@@ -37,7 +37,9 @@ Result<AppendOutcome> Log::State::append_as_leader(AppendInput& input) {
         MILLRACE_ASSERT(input.leader_epoch >= latest->epoch, "leader epochs do not fall");
     }
     AppendOutcome outcome;
-    if (batch.size_bytes() > static_cast<uint64_t>(config->segment_bytes)) {
+    // The quorum's batches have a bound of their own; a large one gets a segment for itself.
+    if (input.origin != AppendOrigin::RaftLeader &&
+        batch.size_bytes() > static_cast<uint64_t>(config->segment_bytes)) {
         outcome.error = ErrorCode::RecordListTooLarge;
         return outcome;
     }
@@ -176,13 +178,14 @@ Result<FollowerAppendOutcome> Log::State::append_verbatim(ByteView bytes, Leader
 }
 
 Status Log::State::assign_epoch(LeaderEpoch epoch, Offset start) {
-    if (!epochs.assign(epoch, start)) return {};
+    if (!epochs.assign(epoch, start) && !epochs_unwritten) return {};
     return write_epochs();
 }
 
 Status Log::State::write_epochs() {
     // Not synced here: batches above the recovery point carry their epoch, and the recovery point
     // moves only after this file is synced with them.
+    epochs_unwritten = false;
     epochs_dirty = true;
     directory_dirty = true;
     mark_dirty();

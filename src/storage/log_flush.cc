@@ -150,33 +150,39 @@ bool Log::flush_due(WallMs now) {
     return due;
 }
 
-Status Log::close(WallMs now) {
-    State& s = *state_;
-    if (s.failed) return s.dead();
-    s.check_invariants();
-    s.last_flush = now;
-    Segment& active = s.active();
-    const bool untouched = s.recovery_point == s.log_end && !active.offsets().file().preallocated() &&
-                           !active.times().file().preallocated() && !s.directory_dirty;
+Result<std::optional<FlushWork>> Log::State::begin_close(WallMs now) {
+    if (damaged) return std::optional<FlushWork>{};
+    if (failed) return dead();
+    check_invariants();
+    last_flush = now;
+    const bool untouched = recovery_point == log_end && !active().offsets().file().preallocated() &&
+                           !active().times().file().preallocated() && !directory_dirty;
+    if (untouched) return std::optional<FlushWork>{};
     // A partition that never got data: losing its folder in a crash loses nothing, and a node may
     // have thousands of them.
-    const bool never_used = s.folder_new && s.log_end == Offset(0);
-    if (never_used) {
-        const Status sealed = active.seal(*s.config);
-        if (!sealed.ok()) return s.fail(sealed);
-    } else if (!untouched) {
-        const auto flush_all = [&]() -> Status {
-            MILLRACE_TRY(s.take_snapshot());
-            MILLRACE_TRY(active.seal(*s.config));
-            active.synced = false;
-            MILLRACE_TRY_ASSIGN(const FlushWork work, s.plan_flush(true));
-            MILLRACE_TRY(work.run());
-            return s.flushed(work);
-        };
-        if (const Status status = flush_all(); !status.ok()) return s.fail(status);
+    if (folder_new && log_end == Offset(0)) {
+        MILLRACE_TRY(active().seal(*config));
+        return std::optional<FlushWork>{};
     }
-    for (const auto& segment : s.segments) segment->close_files();
+    MILLRACE_TRY(take_snapshot());
+    MILLRACE_TRY(active().seal(*config));
+    active().synced = false;
+    MILLRACE_TRY_ASSIGN(FlushWork work, plan_flush(true));
+    return std::optional(std::move(work));
+}
+
+Status Log::State::end_close(const std::optional<FlushWork>& work, Status synced) {
+    if (synced.ok() && work) synced = flushed(*work);
+    if (!synced.ok()) return fail(std::move(synced));
+    for (const auto& segment : segments) segment->close_files();
     return {};
+}
+
+Status Log::close(WallMs now) {
+    State& s = *state_;
+    const Result<std::optional<FlushWork>> work = s.begin_close(now);
+    if (!work.ok()) return s.fail(work.status());
+    return s.end_close(*work, *work ? (*work)->run() : Status{});
 }
 
 }  // namespace millrace::storage

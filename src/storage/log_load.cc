@@ -15,6 +15,13 @@ namespace {
 
 const LogChannel kChannel{"storage"};
 
+/// A small file of the folder that a crash kept from being renamed over the old one.
+bool is_left_over(std::string_view name) {
+    if (!name.ends_with(kTemporarySuffix)) return false;
+    name.remove_suffix(kTemporarySuffix.size());
+    return name == kLeaderEpochFile || name == kPartitionMetadataFile || name == kLoweredPointFile;
+}
+
 class LogLoader {
   public:
     LogLoader(env::FileSystem& files, FileCache& cache, const LogLoadJob::Input& input,
@@ -89,6 +96,9 @@ Status LogLoader::settle_stages() {
     std::vector<SegmentFileName> swaps;
     std::optional<Offset> lowest_cleaned;
     for (const env::DirectoryEntry& entry : entries) {
+        if (is_left_over(entry.name)) {
+            MILLRACE_TRY(files_.remove(join_path(input_.directory, entry.name)));
+        }
         const auto name = parse_segment_file_name(entry.name);
         if (!name || entry.is_directory) continue;
         switch (name->stage) {
@@ -180,7 +190,7 @@ Status LogLoader::read_metadata() {
         if (!line.starts_with(kTopicId)) continue;
         line.remove_prefix(kTopicId.size());
         while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
-        if (const auto id = Uuid::parse(line)) state_->topic_id = *id;
+        if (const auto id = Uuid::parse(line)) state_->topic_id = report_.topic_id = *id;
     }
     if (state_->topic_id.is_zero()) {
         log_warn(kChannel, "{}: unreadable partition.metadata", input_.directory);

@@ -76,6 +76,8 @@ struct Log::State {
     uint8_t next_hint = 0;
 
     bool failed = false;
+    bool damaged = false;  // and failed: see LogStore::adopt_damaged
+    bool epochs_unwritten = false; // an epoch began, its file waits for the first batch of it
     bool epochs_dirty = false;     // written, not synced
     bool metadata_dirty = false;
     bool directory_dirty = false;  // files made or renamed since the directory was synced
@@ -154,6 +156,9 @@ struct Log::State {
     // log_flush.cc
     Result<FlushWork> plan_flush(bool closing);
     Status flushed(const FlushWork& work);
+    /// Clean stop: writes what is in memory only; what must be synced then, if anything.
+    Result<std::optional<FlushWork>> begin_close(WallMs now);
+    Status end_close(const std::optional<FlushWork>& work, Status synced);
     void mark_dirty() { ++dirty_serial; }
     void flush_in_background();
     std::shared_ptr<State*> share_token();

@@ -15,6 +15,8 @@ namespace {
 
 const LogChannel kChannel{"storage"};
 constexpr size_t kLoadJobOpenFiles = 16;
+/// Logs that one background task syncs at a clean stop; keeps hand-overs between threads rare.
+constexpr size_t kCloseBatch = 16;
 
 Status remove_file(env::FileSystem& files, const std::string& path) {
     const Status removed = files.remove(path);
@@ -69,6 +71,27 @@ struct LogStore::Inner final : LogKeeper {
         options.on_failure = nullptr;
         report(status);
     }
+
+    /// A clean stop under way.
+    struct Closing {
+        std::vector<Log*> logs;
+        size_t next = 0;
+        size_t running = 0;
+        size_t parallel = 1;
+        WallMs now;
+        Status first;
+        MoveFunction<void(Status)> done;
+        void note(Status status) {
+            if (first.ok()) first = std::move(status);
+        }
+    };
+    struct CloseStep {
+        Log* log = nullptr;
+        std::optional<FlushWork> work;
+        Status status;
+    };
+    void close_more(const std::shared_ptr<Closing>& closing);
+    std::vector<CloseStep> next_close_batch(Closing& closing);
 
     struct Removal {
         std::vector<std::string> paths;
@@ -139,6 +162,26 @@ Result<Log*> LogStore::adopt(std::unique_ptr<LogLoadJob> job) {
     if (!job->status().ok()) return job->status();
     MILLRACE_ASSERT(job->log_ != nullptr, "a load job is adopted once");
     return inner_->take_in(std::move(job->log_));
+}
+
+Log* LogStore::adopt_damaged(std::unique_ptr<LogLoadJob> job) {
+    MILLRACE_ASSERT(job->status().errc() == Errc::Corrupt, "what is damaged did not load");
+    const LogLoadJob::Input& input = job->input();
+    auto state = std::make_unique<Log::State>(input.partition, input.directory, inner_->env.files,
+                                              inner_->cache, input.config, input.seed);
+    state->failed = state->damaged = true;
+    state->topic_id = job->report().topic_id;
+    state->segments.push_back(std::make_unique<Segment>(state->home, Offset(0), input.now, 0));
+    state->log_start = input.log_start;
+    state->recovery_point = input.recovery_point;
+    state->high_watermark = input.high_watermark;
+    state->log_end = std::max({input.log_start, input.recovery_point, input.high_watermark});
+    return inner_->take_in(std::make_unique<Log>(std::move(state)));
+}
+
+bool LogStore::any_damaged() const {
+    return std::any_of(inner_->logs.begin(), inner_->logs.end(),
+                       [](const auto& entry) { return entry.second->damaged(); });
 }
 
 Result<Log*> LogStore::create(const TopicPartition& partition, Uuid topic_id,
@@ -245,6 +288,55 @@ Status LogStore::close_all(WallMs now) {
         if (!closed.ok() && first.ok()) first = closed;
     }
     return first;
+}
+
+std::vector<LogStore::Inner::CloseStep> LogStore::Inner::next_close_batch(Closing& closing) {
+    std::vector<CloseStep> batch;
+    while (closing.next < closing.logs.size() && batch.size() < kCloseBatch) {
+        Log* log = closing.logs[closing.next++];
+        Log::State& state = log->state();
+        Result<std::optional<FlushWork>> work = state.begin_close(closing.now);
+        if (!work.ok()) {
+            closing.note(state.fail(work.status()));
+        } else if (*work) {
+            batch.push_back({log, std::move(*work), {}});
+        } else {
+            closing.note(state.end_close(std::nullopt, {}));
+        }
+    }
+    return batch;
+}
+
+void LogStore::Inner::close_more(const std::shared_ptr<Closing>& closing) {
+    while (closing->running < closing->parallel && closing->next < closing->logs.size()) {
+        auto batch = std::make_shared<std::vector<CloseStep>>(next_close_batch(*closing));
+        if (batch->empty()) continue;
+        ++closing->running;
+        env.background.run(
+            [batch] {
+                for (CloseStep& step : *batch) step.status = step.work->run();
+            },
+            [closing, batch, shared = self] {
+                if (*shared == nullptr) return;
+                --closing->running;
+                for (CloseStep& step : *batch) {
+                    closing->note(step.log->state().end_close(step.work, std::move(step.status)));
+                }
+                (*shared)->close_more(closing);
+            });
+    }
+    if (closing->running > 0 || closing->next < closing->logs.size()) return;
+    std::exchange(closing->done, nullptr)(closing->first);
+}
+
+void LogStore::close_all_async(WallMs now, size_t parallel, MoveFunction<void(Status)> done) {
+    MILLRACE_ASSERT(parallel > 0, "somebody has to sync");
+    auto closing = std::make_shared<Inner::Closing>();
+    for (const auto& [partition, log] : inner_->logs) closing->logs.push_back(log.get());
+    closing->parallel = parallel;
+    closing->now = now;
+    closing->done = std::move(done);
+    inner_->close_more(closing);
 }
 
 }  // namespace millrace::storage

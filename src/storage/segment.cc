@@ -231,7 +231,23 @@ Status Segment::reset_indexes(const LogConfig& config, bool with_txn_index) {
     times_.reset();
     largest_ = TimeIndexEntry{kNoTimestamp, base_};
     bytes_since_index_ = 0;
-    if (!with_txn_index) return {};
+    return with_txn_index ? remove_txn_index() : Status{};
+}
+
+Status Segment::clear_indexes(bool with_txn_index) {
+    MILLRACE_ASSERT(size_bytes_ == 0, "nothing to index");
+    for (IndexFile* file : {&offsets_.file(), &times_.file()}) {
+        MILLRACE_TRY_ASSIGN(const auto info, home_.files->stat(file->handle().path()));
+        if (!info || info->size_bytes > 0) MILLRACE_TRY(file->create(0));
+        file->adopt(0, false);
+    }
+    times_.reset();
+    largest_ = TimeIndexEntry{kNoTimestamp, base_};
+    bytes_since_index_ = 0;
+    return with_txn_index ? remove_txn_index() : Status{};
+}
+
+Status Segment::remove_txn_index() {
     txns_.handle().close();
     const Status removed = home_.files->remove(txns_.handle().path());
     if (!removed.ok() && removed.errc() != Errc::NotFound) return removed;

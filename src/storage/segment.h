@@ -91,6 +91,8 @@ class Segment {
     Status truncate_bytes(uint64_t bytes);
     /// Empties the indexes before a rebuild.
     Status reset_indexes(const LogConfig& config, bool with_txn_index);
+    /// Of a segment without batches: whatever the indexes hold goes; empty files are left alone.
+    Status clear_indexes(bool with_txn_index);
     /// Reads all entries: false when they do not rise (pages lost in a crash read as zeros).
     Result<bool> indexes_rise();
     bool txn_index_good() const { return txn_index_good_; }
@@ -105,6 +107,7 @@ class Segment {
     bool synced = false;
 
   private:
+    Status remove_txn_index();
     Result<std::optional<TimestampOffset>> scan_records(uint64_t from, uint64_t end, WallMs target,
                                                         Offset from_offset, bool exact);
     FileHome& home_;

@@ -45,6 +45,13 @@ Status SegmentRecovery::take(BatchScanner& scanner) {
 }
 
 Result<SegmentRecovery::Outcome> SegmentRecovery::run() {
+    if (segment_.size_bytes() == 0) {
+        // A node may have thousands of these.
+        MILLRACE_TRY(segment_.clear_indexes(options_.txns));
+        Outcome empty;
+        empty.next_offset = empty.affected = segment_.base();
+        return empty;
+    }
     MILLRACE_TRY(segment_.reset_indexes(*log_.config, options_.txns));
     MILLRACE_TRY_ASSIGN(auto file, segment_.log_file());
     BatchScanner scanner(*file, 0, segment_.size_bytes(), BatchScanner::kRecoveryChunkBytes);

@@ -58,7 +58,8 @@ class LogDirs {
     using ConfigFor =
         std::function<std::shared_ptr<const storage::LogConfig>(const std::string& topic)>;
     /// Loads every partition folder, on env::Background, all directories side by side; `done` on
-    /// this shard. A log that cannot be opened takes its directory offline (as in Kafka).
+    /// this shard. A log that cannot be read takes its directory offline; one whose durable bytes
+    /// are damaged is kept aside as Log::damaged and the others serve (Kafka: the directory goes).
     void load(ConfigFor config_for, MoveFunction<void()> done);
 
     /// The directory for a new partition: the online one with the fewest partitions.
@@ -70,11 +71,15 @@ class LogDirs {
     void tick();
     Instant wake_at() const;
 
-    /// Clean stop: closes the logs, writes checkpoints and the clean marker.
-    void close(int64_t broker_epoch);
+    /// Clean stop: closes the logs (in the background, all directories side by side), writes
+    /// checkpoints and the clean marker; then `done`.
+    void close(int64_t broker_epoch, MoveFunction<void()> done);
 
   private:
     struct Loading;
+    void on_damaged(LogDir& dir, std::unique_ptr<storage::LogLoadJob> job);
+    void end_close(LogDir& dir, int64_t broker_epoch, Status status,
+                   const std::vector<storage::CheckpointEntry>& high_watermarks);
     void take_offline(LogDir& dir, const std::string& reason);
     Status open_one(LogDir& dir);
     void write_next_checkpoint();

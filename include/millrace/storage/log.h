@@ -42,6 +42,8 @@ class Log {
     Status set_topic_id(Uuid topic_id);
     const std::string& directory() const;
     bool failed() const;  // a Status was returned by some operation; see class comment
+    /// Its files are damaged where they were durable: it answers nothing, and nothing touches them.
+    bool damaged() const;
 
     // --- settings
     void set_config(std::shared_ptr<const LogConfig> config);
@@ -73,7 +75,7 @@ class Log {
     /// cut short or of an epoch above `leader_epoch` (pass the fetch's epoch; -1: no limit).
     Result<FollowerAppendOutcome> append_as_follower(ByteView batches, LeaderEpoch leader_epoch,
                                                      WallMs now);
-    /// Leader start: (epoch, log end) enters the epoch cache and its file.
+    /// Leader start: (epoch, log end) enters the epoch cache; its file, with the first batch.
     Status assign_leader_epoch(LeaderEpoch epoch, Offset start);
     /// Starts a new segment at the log end; nothing happens when the active one is empty.
     Status roll(WallMs now);

@@ -29,6 +29,7 @@ struct LoadReport {
     uint64_t scanned_bytes = 0;
     uint64_t truncated_bytes = 0;   // torn tail cut off (never below the recovery point)
     uint32_t rebuilt_indexes = 0;
+    Uuid topic_id;                  // as far as partition.metadata told
     std::optional<Corruption> corruption;  // set when the load failed with Corrupt
 };
 
@@ -93,6 +94,11 @@ class LogStore {
     std::unique_ptr<LogLoadJob> make_load_job(LogLoadJob::Input input) const;
     /// Takes the loaded log in; the job's failure comes back as the Status. REQUIRES: job ran.
     Result<Log*> adopt(std::unique_ptr<LogLoadJob> job);
+    /// Keeps the place of a log whose load failed with Corrupt: a failed Log that guards the folder
+    /// and hands on what the checkpoints said, so that the next start finds the damage again.
+    Log* adopt_damaged(std::unique_ptr<LogLoadJob> job);
+    /// While true no clean-shutdown marker may be written: it would vouch for these logs, too.
+    bool any_damaged() const;
     /// New empty partition with partition.metadata; AlreadyExists when the folder is there.
     Result<Log*> create(const TopicPartition& partition, Uuid topic_id,
                         std::shared_ptr<const LogConfig> config, WallMs now);
@@ -120,6 +126,9 @@ class LogStore {
     void tick(Instant now);
     /// Closes every log (clean stop); the first failure is returned, the others are closed too.
     Status close_all(WallMs now);
+    /// The same with the syncs in the background, up to `parallel` tasks of them side by side;
+    /// `done` when every log is closed. REQUIRES: nothing else is asked of the store meanwhile.
+    void close_all_async(WallMs now, size_t parallel, MoveFunction<void(Status)> done);
 
     struct Inner;  // src/storage/log_store.cc
 

@@ -177,6 +177,43 @@ TEST(QuorumDriver, SnapshotsAreMadeLoadedAndCleaned) {
     EXPECT_EQ(w.driver->begin_snapshot(Offset(100'000)).status().errc(), Errc::InvalidInput);
 }
 
+TEST(QuorumDriver, ABatchMayBeLargerThanASegment) {
+    QuorumDriverWorld w;
+    w.config.segment_bytes = 1000;
+    ASSERT_TRUE(w.format().ok());
+    ASSERT_TRUE(w.open().ok());
+    w.settle();
+    for (const size_t bytes : {10U, 20'000U, 10U}) w.propose({std::string(bytes, 'x')});
+    w.run(milliseconds(100));
+    EXPECT_FALSE(w.listener->fatal);
+    EXPECT_EQ(w.listener->records.size(), 3U);
+}
+
+TEST(QuorumDriver, DamageBelowASnapshotIsNoTornTail) {
+    QuorumDriverWorld w;
+    ASSERT_TRUE(w.format().ok());
+    ASSERT_TRUE(w.open().ok());
+    w.settle();
+    for (int i = 0; i < 10; ++i) {
+        w.propose({"record " + std::to_string(i)});
+        w.settle();
+    }
+    auto sink = w.driver->begin_snapshot(w.listener->next - 1);
+    ASSERT_TRUE(sink.ok()) << sink.status().to_string();
+    ASSERT_TRUE((*sink)->append({Buffer::copy_of("all")}).ok());
+    ASSERT_TRUE((*sink)->finish().ok());
+    w.propose({"behind the snapshot"});
+    w.settle();
+    w.drop_process();
+    const std::string file = "/data/__cluster_metadata-0/00000000000000000000.log";
+    const std::string before = w.disk.contents(file);
+    const size_t hit = before.find("record 5");
+    ASSERT_NE(hit, std::string::npos);
+    w.disk.flip_bit(file, hit, 1);
+    EXPECT_EQ(w.open().errc(), Errc::Corrupt);
+    EXPECT_EQ(w.disk.contents(file).size(), before.size()) << "nothing was cut";
+}
+
 TEST(QuorumDriver, WhoDoesNotVoteOnlyLooksForTheLeader) {
     for (const raft::ReplicaKey& key : {raft::ReplicaKey{NodeId(2), Uuid{1, 2}},
                                         raft::ReplicaKey{NodeId(1), Uuid{1, 2}}}) {

@@ -456,6 +456,38 @@ TEST(LogTimestamps, RecordsInCompressedBatchesAndAcrossRestarts) {
     }
 }
 
+TEST(LogAppend, ALeaderEpochIsWrittenWithItsFirstBatch) {
+    const std::string path = "/data/t-0/leader-epoch-checkpoint";
+    LogWorld w;
+    ASSERT_TRUE(w.create().ok());
+    ASSERT_TRUE(w.log->assign_leader_epoch(LeaderEpoch(3), Offset(0)).ok());
+    EXPECT_EQ(w.log->latest_epoch(), LeaderEpoch(3));
+    EXPECT_FALSE(w.world.disk.stat(path)->has_value());
+    ASSERT_TRUE(w.append({}, 3).ok());
+    EXPECT_EQ(w.world.disk.contents(path), "0\n1\n3 0\n");
+    ASSERT_TRUE(w.log->assign_leader_epoch(LeaderEpoch(4), Offset(1)).ok());
+    EXPECT_EQ(w.world.disk.contents(path), "0\n1\n3 0\n");
+    EXPECT_EQ(w.log->end_offset_for(LeaderEpoch(3)).end_offset, Offset(1));
+    ASSERT_TRUE(w.append({}, 4).ok());
+    EXPECT_EQ(w.world.disk.contents(path), "0\n2\n3 0\n4 1\n");
+}
+
+TEST(LogAppend, ABatchOfTheQuorumMayBeLargerThanASegment) {
+    LogWorld w;
+    w.config->segment_bytes = 1'000;
+    ASSERT_TRUE(w.create().ok());
+    for (const size_t bytes : {100U, 5'000U, 100U}) {
+        const auto done = w.append({.value_bytes = bytes}, 0, AppendOrigin::RaftLeader);
+        ASSERT_TRUE(done.ok());
+        EXPECT_EQ(done->error, ErrorCode::None);
+    }
+    EXPECT_EQ(w.log->segment_count(), 3U);
+    EXPECT_EQ(w.append({.value_bytes = 5'000})->error, ErrorCode::RecordListTooLarge);
+    const std::string all = w.read_all();
+    ASSERT_TRUE(w.load({.recovery_point = 0}).ok());
+    EXPECT_EQ(w.read_all(), all);
+}
+
 TEST(LogStoreTest, DeleteRenamesNowAndRemovesLater) {
     LogWorld w;
     ASSERT_TRUE(w.create().ok());
@@ -509,6 +541,70 @@ TEST(LogStoreTest, StopSyncsOnlyWhatHasData) {
         EXPECT_EQ(w.log->log_end_offset(), Offset(i == 7 ? 1 : 0));
         EXPECT_EQ(w.report.rebuilt_indexes, 0U);
     }
+}
+
+TEST(LogStoreTest, ClosesInTheBackgroundAndTellsTheFirstFailure) {
+    for (const bool broken : {false, true}) {
+        LogWorld w;
+        w.make_store();
+        for (int i = 0; i < 100; ++i) {
+            const auto log =
+                w.store->create({"many", PartitionIndex(i)}, kTopicId, w.config, WallMs{1});
+            ASSERT_TRUE(log.ok());
+            AppendInput input;
+            input.batch = make_batch({});
+            input.leader_epoch = LeaderEpoch(0);
+            ASSERT_TRUE((*log)->append(std::move(input)).ok());
+        }
+        w.world.disk.set_hook([&](support::DiskOp op, const std::string& path) {
+            const bool hit = broken && op == support::DiskOp::Sync &&
+                             path.find("many-50/") != std::string::npos;
+            return hit ? std::optional(Status(Errc::IoError, "dead")) : std::nullopt;
+        });
+        std::optional<Status> closed;
+        w.store->close_all_async(WallMs{1}, 2, [&](Status status) { closed = std::move(status); });
+        EXPECT_EQ(w.world.background.waiting(), 2U);
+        EXPECT_FALSE(closed.has_value());
+        w.world.settle();
+        ASSERT_TRUE(closed.has_value());
+        EXPECT_EQ(closed->ok(), !broken);
+        for (const CheckpointEntry& line : w.store->recovery_points()) {
+            EXPECT_EQ(line.offset, Offset(broken && line.partition.partition.value == 50 ? 0 : 1));
+        }
+    }
+}
+
+TEST(LogStoreTest, ADamagedLogKeepsItsPlaceAndItsLines) {
+    LogWorld w;
+    ASSERT_TRUE(w.create().ok());
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(w.append({}).ok());
+    ASSERT_TRUE(w.log->close(w.world.clock.wall()).ok());
+    w.stop();
+    w.world.disk.flip_bit("/data/t-0/00000000000000000000.log", 30, 2);
+    w.make_store();
+    LogLoadJob::Input input;
+    input.directory = "/data/t-0";
+    input.partition = kT0;
+    input.config = w.config;
+    input.recovery_point = Offset(5);
+    input.log_start = Offset(2);
+    input.high_watermark = Offset(4);
+    auto job = w.store->make_load_job(std::move(input));
+    job->run();
+    ASSERT_EQ(job->status().errc(), Errc::Corrupt);
+    Log* log = w.store->adopt_damaged(std::move(job));
+    EXPECT_TRUE(log->damaged());
+    EXPECT_TRUE(w.store->any_damaged());
+    EXPECT_EQ(log->topic_id(), kTopicId);
+    EXPECT_FALSE(log->read(from(0, 1000, 1)).ok());
+    const std::vector<CheckpointEntry> points = {{kT0, Offset(5)}};
+    const std::vector<CheckpointEntry> starts = {{kT0, Offset(2)}};
+    const std::vector<CheckpointEntry> watermarks = {{kT0, Offset(4)}};
+    EXPECT_EQ(w.store->recovery_points(), points);
+    EXPECT_EQ(w.store->log_starts(), starts);
+    EXPECT_EQ(w.store->high_watermarks(), watermarks);
+    EXPECT_TRUE(w.store->close_all(WallMs{1}).ok());
+    EXPECT_TRUE(w.failures.empty());
 }
 
 TEST(LogStoreTest, IdlePartitionsAreSmallAndFilesStayBelowTheLimit) {
