@@ -319,7 +319,9 @@ int shim_consumer_groups(const std::vector<std::string>& words) {
     try {
         run(options);
     } catch (const OptionProblem& problem) {
-        options.usage(problem.message);
+        if (options.has("validate-regex")) options.usage(problem.message);
+        // The tool reads values where it catches everything, and ends with 0.
+        shim_group_error("Executing consumer group command failed due to " + problem.message);
     }
     return 0;
 }

@@ -78,7 +78,9 @@ struct Rule {
 Rule rule_of(const std::string& spec) {
     static const std::regex kPattern("([^:,]*)(?::(?:([0-9]*)|(?:([0-9]*)-([0-9]*))))?");
     std::smatch parts;
-    if (!std::regex_match(spec, parts, kPattern)) terse("Invalid rule specification: " + spec);
+    if (!std::regex_match(spec, parts, kPattern)) {
+        terse("org.apache.kafka.tools.TerseException: Invalid rule specification: " + spec);
+    }
     Rule rule{TopicFilter(parts[1].length() == 0 ? ".*" : parts[1].str()), 0, INT64_MAX, {}};
     if (parts[2].length() > 0) {
         rule.low = std::stoll(parts[2]);

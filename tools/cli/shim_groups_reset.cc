@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "cli/group_reset.h"
+#include "cli/shim.h"
 #include "cli/shim_groups.h"
 #include "cli/shim_java.h"
 #include "cli/time_text.h"
@@ -61,10 +62,10 @@ std::set<TopicPartition> scope_of(GroupClient& groups, const std::string& group,
         try {
             partitions = partitions_of(groups.client(), options.values("topic"));
         } catch (const Failure& failure) {
-            // Kafka asks the broker, and wraps what it answers.
             if (failure.exit_code != kNotFound) throw;
-            shim_group_failure(
-                {kNotFound, "", "", wire_error(ErrorCode::UnknownTopicOrPartition), ""}, true);
+            shim_group_error("Executing consumer group command failed due to " +
+                             java_message(wire_error(ErrorCode::UnknownTopicOrPartition), ""));
+            throw ShimExit{0};
         }
     } else if (!options.has("from-file")) {
         options.usage("One of the reset scopes should be defined: --all-topics, --topic.");
