@@ -78,6 +78,22 @@ def test_java_producer(world):
     check_equal(states.count("5"), 6, "aborts in the coordinator's log")
 
 
+def test_older_versions(world):
+    """transaction.version 1 and 0: the epoch stays, clients add partitions themselves."""
+    broker = world.broker()
+    for level in (1, 0):
+        topic = f"java{level}"
+        create(world, broker, topic)
+        world.java("features", "--bootstrap-server", broker.server, "downgrade", "--feature",
+                   f"transaction.version={level}")
+        check_equal(java(broker, "life", topic).splitlines(), ["fenced", "done"], f"level {level}")
+        values = consume(world, broker, topic, "read_committed")
+        check_equal((values.count("committed"), values.count("winner"), len(values)), (150, 2, 152),
+                    f"read_committed at level {level}")
+    versions = re.findall(r'payload: {"version":"(\d)"', decoded(world, broker))
+    check_equal(sorted(set(versions)), ["0", "1"], "value versions in the coordinator's log")
+
+
 def rows(out):
     """A table of kafka-transactions.sh as dictionaries."""
     lines = [line.split("\t") for line in out.splitlines()]
