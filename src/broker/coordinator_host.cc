@@ -147,18 +147,22 @@ void CoordinatorHost::create_topic(CoordinatorKind kind) {
     }
     impl_->shard.controller().run(
         std::move(request), {},
-        Reply<metadata::ControllerResponse>(
-            [this, guard = impl_->alive, &creating, &internal](auto response) {
-                if (!*guard) return;
-                creating = false;
-                const auto& answer = std::get<wire::CreateTopicsResponse>(response);
-                for (const auto& created : answer.topics) {
-                    const auto error = static_cast<ErrorCode>(created.error_code);
-                    if (error == ErrorCode::None || error == ErrorCode::TopicAlreadyExists) continue;
-                    log_warn(kLog, "{} cannot be created: {} {}", internal.name,
+        Reply<metadata::ControllerResponse>([this, guard = impl_->alive, kind](auto response) {
+            if (!*guard) return;
+            impl_->creating[static_cast<size_t>(kind)] = false;
+            ErrorCode& before = impl_->create_error[static_cast<size_t>(kind)];
+            const auto& answer = std::get<wire::CreateTopicsResponse>(response);
+            for (const auto& created : answer.topics) {
+                const auto error = static_cast<ErrorCode>(created.error_code);
+                const bool good =
+                    error == ErrorCode::None || error == ErrorCode::TopicAlreadyExists;
+                if (!good && error != before) {
+                    log_warn(kLog, "{} cannot be created: {} {}", created.name,
                              error_code_name(error), created.error_message.value_or(""));
                 }
-            }));
+                before = good ? ErrorCode::None : error;
+            }
+        }));
 }
 
 void CoordinatorHost::run_group(PartitionIndex partition, GroupCall call,

@@ -50,6 +50,8 @@ struct CoordinatorHost::Impl {
     CoordinatorRunner<coordinator::TransactionCoordinator> txns;
     int32_t next_correlation = 1;
     bool creating[2] = {false, false};  // by CoordinatorKind
+    /// Of the last attempt: clients ask many times a second, the log says only changes.
+    ErrorCode create_error[2] = {ErrorCode::None, ErrorCode::None};
     Duration add_retry_delay;           // add.partitions.to.txn.retry.backoff.ms
     Duration add_retry_max;             // ....max.ms
     std::shared_ptr<bool> alive = std::make_shared<bool>(true);

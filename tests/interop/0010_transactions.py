@@ -156,6 +156,7 @@ def test_verification(world):
     """What the coordinator does not know does not get into a log."""
     broker = world.broker()
     create(world, broker, "work")
+    create(world, broker, "other")
     java(broker, "open", "known", "work")
     producer = rows(world.java("transactions", "--bootstrap-server", broker.server, "describe",
                                "--transactional-id", "known"))[0]
@@ -164,7 +165,6 @@ def test_verification(world):
     check_equal(produce_open(broker, "work", "nobody", (424242, 0)), 49, "unknown transactional id")
     check_equal(produce_open(broker, "work", "known", (424242, 0)), 49, "foreign producer id")
     check_equal(produce_open(broker, "work", "known", (pid, epoch + 1)), 47, "foreign epoch")
-    create(world, broker, "other")
     check_equal(produce_open(broker, "other", "known", (pid, epoch)), 48, "partition not added")
     check_equal(ends(world, broker, "work") - end, 0, "records that got in")
 
