@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -42,6 +43,10 @@ class GroupWorld {
     GroupWorld();
     /// Runs one command; what it causes, one line each.
     std::string run(const std::string& line);
+    /// The id of the request that was given last; replies are printed with it.
+    RequestId last_id() const { return next_id_ - 1; }
+    /// Requests without an answer. Every answer comes once.
+    const std::set<RequestId>& unanswered() const { return unanswered_; }
 
   private:
     using Out = GroupCoordinator::Output;
@@ -73,6 +78,7 @@ class GroupWorld {
     Instant now_{0};
     Instant wake_at_ = Instant::never();
     RequestId next_id_ = 1;
+    std::set<RequestId> unanswered_;
     uint64_t seed_ = 1;
     Out out_;
     std::string printed_;

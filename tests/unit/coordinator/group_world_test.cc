@@ -108,6 +108,7 @@ std::vector<std::string> Words::list(const std::string& key) const { return spli
 GroupWorld::GroupWorld() { start(); }
 
 void GroupWorld::start() {
+    unanswered_.clear();  // the connections went with the machine
     machine_ = std::make_unique<GroupCoordinator>(settings_, seed_++);
     out_.clear();
     machine_->on_elected(tick(), LeaderEpoch(1), out_);
@@ -207,6 +208,7 @@ void GroupWorld::topic(const Words& words) {
 
 void GroupWorld::transaction_ends(const Words& words) {
     out_.clear();
+    unanswered_.insert(next_id_);
     machine_->end_transaction(tick(), next_id_++,
                               {{ProducerId(words.number("pid", 1)), ProducerEpoch(0)},
                                words.number("commit", 1) == 1,
@@ -347,6 +349,7 @@ void GroupWorld::request(const Words& words) {
     const GroupCaller caller{version, words.text("c", "c"), "/127.0.0.1"};
     out_.clear();
     const RequestId id = next_id_++;
+    unanswered_.insert(id);
     machine_->run(tick(), id, caller, make_request(words), out_);
     const size_t before = printed_.size();
     carry_out();
@@ -419,6 +422,7 @@ void GroupWorld::print_record(const CoordinatorBatch& batch, const CoordinatorRe
 }
 
 void GroupWorld::print_reply(const CoordinatorReply<GroupResponse>& reply) {
+    EXPECT_EQ(unanswered_.erase(reply.id), 1u) << reply.id << " was answered twice";
     print(fmt::format("{}: {}", reply.id,
                       std::visit([](const auto& r) { return text_of(r); }, reply.response)));
 }
