@@ -60,6 +60,7 @@ class UniformBuilder {
         for (size_t i = 0; i < input_.members.size(); ++i)
             trim(i);
         fill();
+        MILLRACE_ASSERT(extras_ == 0, "everybody who must take one more has it");
         return std::move(result_);
     }
 

@@ -290,8 +290,15 @@ void join_classic(GroupContext& context, const Tick& tick, RequestId id, const G
 
 namespace {
 
+/// Clients choose their rebalance timeout; a timer that is due when it is armed would never rest.
+Duration rebalance_wait(const ClassicGroup& group) {
+    constexpr int32_t kWaitMinMs = 100;
+    return milliseconds(std::max(group.max_rebalance_timeout_ms(), kWaitMinMs));
+}
+
 /// Ends the join phase: the generation begins, or the group is empty.
 void complete_join(GroupContext& context, const Tick& tick, ClassicGroup& group, GroupOutput& out) {
+    MILLRACE_ASSERT(group.in(ClassicState::PreparingRebalance), "a join phase is running");
     context.timers.cancel({TimerKind::Join, group.id, ""});
     for (const ClassicMember* m : group.in_order()) {
         if (m->join || m->instance_id) continue;  // static members may stay away for a while
@@ -299,8 +306,7 @@ void complete_join(GroupContext& context, const Tick& tick, ClassicGroup& group,
         remove_classic_member(context, tick, group, gone, ErrorCode::UnknownMemberId, out);
     }
     if (!group.members.empty() && group.joined_count() == 0) {
-        context.timers.arm({TimerKind::Join, group.id, ""},
-                           tick.now + milliseconds(group.max_rebalance_timeout_ms()));
+        context.timers.arm({TimerKind::Join, group.id, ""}, tick.now + rebalance_wait(group));
         return;
     }
     const ClassicMember* leader = group.leader ? group.member(*group.leader) : nullptr;
@@ -321,6 +327,7 @@ void complete_join(GroupContext& context, const Tick& tick, ClassicGroup& group,
         return;
     }
     group.protocol = group.vote();
+    MILLRACE_ASSERT(group.leader.has_value(), "a generation has a leader");
     group.transition(ClassicState::CompletingRebalance, tick.wall);
     group.read_subscriptions();
     for (ClassicMember* m : group.in_order()) {
@@ -331,8 +338,7 @@ void complete_join(GroupContext& context, const Tick& tick, ClassicGroup& group,
         arm_heartbeat(context, tick, group, *m);
         group.pending_sync.insert(m->id);
     }
-    context.timers.arm({TimerKind::Sync, group.id, ""},
-                       tick.now + milliseconds(group.max_rebalance_timeout_ms()));
+    context.timers.arm({TimerKind::Sync, group.id, ""}, tick.now + rebalance_wait(group));
 }
 
 }  // namespace
@@ -356,8 +362,7 @@ void prepare_rebalance(GroupContext& context, const Tick& tick, ClassicGroup& gr
     } else if (group.all_joined()) {
         complete_join(context, tick, group, out);
     } else {
-        context.timers.arm({TimerKind::Join, group.id, ""},
-                           tick.now + milliseconds(group.max_rebalance_timeout_ms()));
+        context.timers.arm({TimerKind::Join, group.id, ""}, tick.now + rebalance_wait(group));
     }
 }
 

@@ -78,7 +78,10 @@ ErrorCode find_classic(const ConsumerGroup& group, const std::string& id,
         if (*mapped != id) return ErrorCode::FencedInstanceId;
     }
     member = group.member(id);
-    if (member == nullptr || !member->uses_classic_protocol()) return ErrorCode::UnknownMemberId;
+    if (member == nullptr || !member->uses_classic_protocol() ||
+        member->metadata.classic_member_metadata->supported_protocols.empty()) {
+        return ErrorCode::UnknownMemberId;
+    }
     return generation == member->epoch ? ErrorCode::None : ErrorCode::IllegalGeneration;
 }
 

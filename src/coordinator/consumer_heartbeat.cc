@@ -275,6 +275,10 @@ class Heartbeat {
         context_.write(
             tick_, id_, edit_.take(), std::move(response),
             [](ErrorCode e) -> GroupResponse { return refusal(e); }, out_);
+        // Refused at once, as too large for a batch: the group is what it was.
+        if (converts_) {
+            context_.reconcile_classic_groups(tick_, ErrorCode::UnknownServerError, out_);
+        }
     }
     /// After an upgrade the classic members have their own sessions.
     void arm_all_members() {

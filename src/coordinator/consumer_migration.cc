@@ -155,6 +155,7 @@ bool should_downgrade(const GroupContext& context, const ConsumerGroup& group,
 void append_downgrade(GroupContext& context, const Tick& tick,
                       const std::vector<std::string>& leaving, ConsumerEdit& edit) {
     const ConsumerGroup group = edit.group();
+    MILLRACE_ASSERT(group.members.size() > leaving.size(), "somebody stays");
     ClassicGroup classic;
     classic.id = edit.id();
     classic.protocol_type = kConsumerProtocolType;

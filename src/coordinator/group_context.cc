@@ -15,9 +15,10 @@ constexpr LogChannel kLog{"coordinator"};
 ClassicGroup* GroupContext::classic(const std::string& group) {
     auto it = classic_groups.find(group);
     if (it != classic_groups.end()) return &it->second;
-    // A group that came into being by a commit of offsets alone: no members, hence no timers.
+    // A group that came into being by a commit of offsets alone, or whose removal was refused:
+    // no members, hence no timers.
     const Group* known = state().find(group);
-    if (known == nullptr || !known->is_simple()) return nullptr;
+    if (known == nullptr || known->is_consumer()) return nullptr;
     ClassicGroup live;
     live.id = group;
     if (known->classic) live = ClassicGroup::from_record(group, *known->classic);
@@ -84,8 +85,9 @@ void GroupContext::reconcile_classic_groups(const Tick& tick, ErrorCode error, G
     }
     for (const std::string& id : gone)
         drop_classic_group(*this, tick, id, error, out);
-    for (const auto& [id, group] : state().groups) {
-        if (group.is_consumer() || classic(id) != nullptr) continue;
+    const auto groups = state().groups;  // a rebalance below may write
+    for (const auto& [id, group] : groups) {
+        if (!group.classic || classic_groups.contains(id)) continue;
         ClassicGroup live = ClassicGroup::from_record(id, *group.classic);
         for (const ClassicMember* m : live.in_order())
             arm_heartbeat(*this, tick, live, *m);

@@ -160,7 +160,15 @@ void delete_groups(GroupContext& context, const Tick& tick, RequestId id,
         }
         return refused;
     };
-    context.write(tick, id, std::move(records), std::move(response), std::move(shape), out);
+    // A group may have more offsets than one batch holds; its own tombstones come last.
+    context.core.write(
+        tick, std::move(records),
+        [id, response = std::move(response), shape = std::move(shape)](const Tick&, ErrorCode error,
+                                                                       GroupOutput& to) mutable {
+            to.replies.push_back(
+                {id, error == ErrorCode::None ? GroupResponse(std::move(response)) : shape(error)});
+        },
+        out, {}, false);
 }
 
 }  // namespace millrace::coordinator

@@ -1,11 +1,13 @@
 // src/coordinator/timer_queue.h: the deadlines of one machine, by key, behind its one wake-up.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "millrace/base/assert.h"
 #include "millrace/base/time.h"
 
 namespace millrace::coordinator {
@@ -24,6 +26,7 @@ class TimerQueue {
             it->second.queued_at = at;
         }
         queue_.insert({at, key});
+        MILLRACE_ASSERT(queue_.size() == armed_.size(), "one place in the queue per key");
     }
     void cancel(const Key& key) {
         auto it = armed_.find(key);
