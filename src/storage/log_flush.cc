@@ -155,12 +155,14 @@ Result<std::optional<FlushWork>> Log::State::begin_close(WallMs now) {
     if (failed) return dead();
     check_invariants();
     last_flush = now;
+    const bool never_used = folder_new && log_end == Offset(0);
     const bool untouched = recovery_point == log_end && !active().offsets().file().preallocated() &&
-                           !active().times().file().preallocated() && !directory_dirty;
+                           !active().times().file().preallocated() &&
+                           (never_used || !directory_dirty);
     if (untouched) return std::optional<FlushWork>{};
     // A partition that never got data: losing its folder in a crash loses nothing, and a node may
     // have thousands of them.
-    if (folder_new && log_end == Offset(0)) {
+    if (never_used) {
         MILLRACE_TRY(active().seal(*config));
         return std::optional<FlushWork>{};
     }

@@ -48,6 +48,7 @@ class LogLoader {
         for (size_t i = 0; i + 1 < s.segments.size(); ++i) {
             s.segments[i]->synced = s.segments[i + 1]->base() <= s.recovery_point;
         }
+        doubt_names();
         s.check_invariants();
         return std::make_unique<Log>(std::move(state_));
     }
@@ -55,6 +56,14 @@ class LogLoader {
   private:
     std::string path(Offset base, SegmentFile file, FileStage stage = FileStage::Live) const {
         return join_path(input_.directory, segment_file_name(base, file, stage));
+    }
+    /// What a killed process made and did not sync is there, but a crash may still take it: the
+    /// next flush syncs it. An empty log is closed without syncing its folder (begin_close).
+    void doubt_names() {
+        Log::State& s = *state_;
+        s.folder_new = !input_.clean || s.log_end == Offset(0);
+        s.directory_dirty = s.folder_new;
+        s.metadata_dirty = s.epochs_dirty = s.folder_new;
     }
     Status settle_stages();
     Result<Offset> swap_end(Offset base) const;
