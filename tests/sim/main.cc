@@ -40,18 +40,20 @@ struct Options {
     uint64_t step = 0;    // this step only
     uint64_t stride = 1;  // every so many steps
     std::string seeds_file;
+    Groups groups = Groups::Drawn;
     bool quiet = false;
     bool here = false;  // no process of its own, for debuggers
 };
 
 void print(uint64_t seed, const RunReport& report) {
-    std::printf("seed=%llu ok hash=%016llx events=%llu acked=%llu read=%llu processes=%llu "
+    std::printf("seed=%llu ok hash=%016llx events=%llu acked=%llu read=%llu commits=%llu processes=%llu "
                 "virtual=%.1fs\n",
                 static_cast<unsigned long long>(seed),
                 static_cast<unsigned long long>(report.hash),
                 static_cast<unsigned long long>(report.events),
                 static_cast<unsigned long long>(report.acked_records),
                 static_cast<unsigned long long>(report.read_records),
+                static_cast<unsigned long long>(report.commits),
                 static_cast<unsigned long long>(report.processes),
                 static_cast<double>(report.virtual_ms) / 1000.0);
     std::fflush(stdout);
@@ -81,10 +83,10 @@ int in_child(uint64_t& result, Work work) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : kExitCrash;
 }
 
-int run_one(uint64_t seed, const Options& options, const std::string& commit) {
+int run_one(uint64_t seed, Groups groups, const Options& options, const std::string& commit) {
     uint64_t hash = 0;
     const auto work = [&] {
-        const RunReport report = run_seed(seed, options.trace, commit);
+        const RunReport report = run_seed(seed, options.trace, commit, groups);
         if (!options.quiet) print(seed, report);
         return report.hash;
     };
@@ -104,12 +106,17 @@ int run_one(uint64_t seed, const Options& options, const std::string& commit) {
     return kExitNonDeterminism;
 }
 
-int run_seeds(const std::vector<uint64_t>& seeds, const Options& options,
-              const std::string& commit) {
+/// A seed and what a line of the seeds file says beside it.
+struct Seed {
+    uint64_t number = 0;
+    Groups groups = Groups::Drawn;
+};
+
+int run_seeds(const std::vector<Seed>& seeds, const Options& options, const std::string& commit) {
     int worst = 0;
     size_t failed = 0;
-    for (const uint64_t seed : seeds) {
-        const int code = run_one(seed, options, commit);
+    for (const Seed& seed : seeds) {
+        const int code = run_one(seed.number, seed.groups, options, commit);
         if (code == 0) continue;
         ++failed;
         if (worst == 0) worst = code;
@@ -147,12 +154,16 @@ int run_crash_steps(const Options& options, const std::string& commit) {
     return worst;
 }
 
-std::vector<uint64_t> seeds_of_file(const std::string& path) {
-    std::vector<uint64_t> seeds;
+std::vector<Seed> seeds_of_file(const std::string& path) {
+    std::vector<Seed> seeds;
     std::ifstream file(path);
     std::string line;
     while (std::getline(file, line)) {
-        if (!line.empty() && line[0] != '#') seeds.push_back(std::strtoull(line.c_str(), nullptr, 0));
+        if (line.empty() || line[0] == '#') continue;
+        Groups groups = Groups::Drawn;
+        if (line.ends_with(" no-groups")) groups = Groups::Off;
+        if (line.ends_with(" groups")) groups = Groups::On;
+        seeds.push_back({std::strtoull(line.c_str(), nullptr, 0), groups});
     }
     return seeds;
 }
@@ -160,6 +171,7 @@ std::vector<uint64_t> seeds_of_file(const std::string& path) {
 int usage() {
     std::fprintf(stderr,
                  "usage: millrace_sim --seed N [--trace] [--here] [--check-determinism]\n"
+                 "                    [--groups | --no-groups]\n"
                  "       millrace_sim --seeds FROM COUNT [--quiet] [--check-determinism]\n"
                  "       millrace_sim --seeds-file FILE\n"
                  "       millrace_sim --crash-steps [--stride N] | --step N [--trace]\n"
@@ -177,6 +189,10 @@ bool parse(int argc, char** argv, Options& options) {
             options.here = true;
         } else if (word == "--quiet") {
             options.quiet = true;
+        } else if (word == "--groups") {
+            options.groups = Groups::On;
+        } else if (word == "--no-groups") {
+            options.groups = Groups::Off;
         } else if (word == "--check-determinism") {
             options.check_determinism = true;
         } else if (word == "--seed" && i + 1 < argc) {
@@ -209,11 +225,13 @@ int main_of(int argc, char** argv) {
     if (argc < 2 || !parse(argc, argv, options)) return usage();
     const std::string commit = commit_of_tree();
     if (options.crash_steps) return run_crash_steps(options, commit);
-    std::vector<uint64_t> seeds;
+    std::vector<Seed> seeds;
     if (!options.seeds_file.empty()) {
         seeds = seeds_of_file(options.seeds_file);
     } else {
-        for (uint64_t i = 0; i < options.count; ++i) seeds.push_back(options.first + i);
+        for (uint64_t i = 0; i < options.count; ++i) {
+            seeds.push_back({options.first + i, options.groups});
+        }
     }
     return run_seeds(seeds, options, commit);
 }

@@ -6,6 +6,7 @@
 
 #include "sim/actors.h"
 #include "sim/admin.h"
+#include "sim/group_load.h"
 #include "sim/nemesis.h"
 
 namespace millrace::sim {
@@ -16,7 +17,7 @@ constexpr int kFormatCrashesMax = 3;
 constexpr Duration kDrainMax = seconds(90);
 constexpr Duration kActorSilence = seconds(2);
 
-metadata::ConfigMap node_config(Rng& rng) {
+metadata::ConfigMap node_config(Rng& rng, const GroupOptions& groups) {
     metadata::ConfigMap config = {
         {"process.roles", "broker,controller"},
         {"node.id", "1"},
@@ -42,20 +43,25 @@ metadata::ConfigMap node_config(Rng& rng) {
     if (rng.chance(1, 3)) set("metadata.log.max.snapshot.interval.ms", rng.between(1000, 10'000));
     if (rng.chance(1, 3)) set("metadata.max.retention.bytes", 0);
     if (rng.chance(1, 4)) set("log.flush.scheduler.interval.ms", rng.between(200, 2000));
+    groups.configure(config);
     return config;
 }
 
 class Run {
   public:
-    Run(uint64_t seed, bool trace, const std::string& commit, const SwarmOptions* fixed = nullptr)
+    Run(uint64_t seed, bool trace, const std::string& commit, const GroupOptions& groups,
+        const SwarmOptions* fixed = nullptr)
         : world_(seed),
           options_(fixed != nullptr ? *fixed : SwarmOptions::draw(world_.rng())),
-          process_(world_, node_config(world_.rng()), seed),
+          groups_(groups),
+          process_(world_, node_config(world_.rng(), groups), seed),
           model_(world_),
           nemesis_(world_, process_, model_, options_),
-          admin_(world_, process_, model_) {
+          admin_(world_, process_, model_),
+          load_(world_, process_, with_walls(groups, options_)) {
         world_.trace = trace;
-        world_.title = "seed=" + std::to_string(seed) + " commit=" + commit + " " + options_.text();
+        world_.title = "seed=" + std::to_string(seed) + " commit=" + commit + " " + options_.text() +
+                       (groups.on ? ",groups" : "");
         admin_.all_durable = options_.all_durable;
     }
 
@@ -69,6 +75,7 @@ class Run {
             admin_.create_topic(options_.all_durable || i % 2 == 0);
         }
         make_actors();
+        load_.begin();
         if (options_.resets) {
             process_.network.half_open_percent = 20;
             process_.network.split_percent = 30;
@@ -79,11 +86,12 @@ class Run {
         while (world_.now() < end) {
             world_.run_for(world_.random_delay(milliseconds(700)));
             if (options_.resets && world_.rng().chance(1, 3)) reset_somebody();
+            if (groups_.on && options_.resets) load_.reset_somebody(world_.rng());
             admin_.act();
         }
         verify_all();
         return {world_.hash(),        world_.events(),        model_.acked_records,
-                model_.read_records,  process_.incarnation(), world_.now().nanos / 1'000'000};
+                model_.read_records,  load_.commits(),       process_.incarnation(), world_.now().nanos / 1'000'000};
     }
 
     /// Format, start, topics, rolls, deletions, checkpoints, stop; with one crash.
@@ -102,6 +110,7 @@ class Run {
         TopicModel& kept = admin_.create_topic(true);
         TopicModel& gone = admin_.create_topic(false);
         make_actors();
+        load_.begin();
         world_.run_for(milliseconds(900));
         admin_.delete_records(kept, 0, kept.partitions[0]->visible_end() / 2);
         admin_.alter_configs(kept);
@@ -120,12 +129,22 @@ class Run {
     void verify_all() {
         nemesis_.heal();
         drain();
-        Verifier(world_, process_, model_, "after healing").verify();
+        verify("after healing");
         restart(true);
-        Verifier(world_, process_, model_, "after a clean restart").verify();
+        verify("after a clean restart");
         restart(false);
-        Verifier(world_, process_, model_, "after a crash").verify();
+        verify("after a crash");
         finish();
+    }
+
+    void verify(const std::string& when) {
+        Verifier(world_, process_, model_, when).verify();
+        load_.verify(when);
+    }
+
+    static GroupOptions with_walls(GroupOptions groups, const SwarmOptions& options) {
+        groups.wall_jumps = options.wall_jumps;
+        return groups;
     }
 
     void format() {
@@ -175,6 +194,7 @@ class Run {
     /// On a sound node every batch gets its answer.
     void drain() {
         world_.run_for(kActorSilence);
+        load_.drain();
         for (auto& producer : producers_) producer->finish();
         for (auto& consumer : consumers_) consumer->finish();
         const bool done = world_.run_until(
@@ -216,10 +236,12 @@ class Run {
 
     World world_;
     SwarmOptions options_;
+    GroupOptions groups_;
     Process process_;
     Model model_;
     Nemesis nemesis_;
     Admin admin_;
+    GroupLoad load_;
     std::vector<std::unique_ptr<Producer>> producers_;
     std::vector<std::unique_ptr<Consumer>> consumers_;
 };
@@ -233,12 +255,16 @@ uint64_t run_crash_step(uint64_t step, bool machine, bool trace, const std::stri
     options.crash_machine = machine;
     options.producers = 3;
     options.consumers = 1;
-    Run run(kStepsSeed, trace, commit, &options);
+    GroupOptions groups;
+    groups.on = true;
+    Run run(kStepsSeed, trace, commit, groups, &options);
     return run.run_steps(step, machine ? Crash::Machine : Crash::Process);
 }
 
-RunReport run_seed(uint64_t seed, bool trace, const std::string& commit) {
-    Run run(seed, trace, commit);
+RunReport run_seed(uint64_t seed, bool trace, const std::string& commit, Groups wanted) {
+    GroupOptions groups = GroupOptions::draw(seed);
+    if (wanted != Groups::Drawn) groups.on = wanted == Groups::On;
+    Run run(seed, trace, commit, groups);
     return run.run();
 }
 

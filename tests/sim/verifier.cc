@@ -12,6 +12,7 @@
 #include "millrace/wire/gen/metadata_request.h"
 #include "millrace/wire/gen/metadata_response.h"
 #include "sim/admin.h"
+#include "sim/group_load.h"
 
 namespace millrace::sim {
 
@@ -46,7 +47,10 @@ void Verifier::verify_metadata() {
     const auto answer = client_.call_now<wire::MetadataResponse>(request, 12);
     if (!answer) fail("I26", "Metadata has no answer");
     std::map<std::string, const wire::MetadataResponse::MetadataResponseTopic*> found;
-    for (const auto& topic : answer->topics) found[topic.name.value_or("")] = &topic;
+    for (const auto& topic : answer->topics) {
+        const std::string name = topic.name.value_or("");
+        if (!GroupLoad::owns(name)) found[name] = &topic;
+    }
     size_t expected = 0;
     for (TopicModel* topic : model_.live_topics()) {
         ++expected;
@@ -219,7 +223,8 @@ void Verifier::verify_folders(World& world, Model& model, const std::vector<std:
                 !allowed.contains(entry.name.substr(0, entry.name.find('.')))) {
                 continue;
             }
-            world.check(allowed.contains(entry.name), "I26", dir + "/" + entry.name + " was left");
+            const bool of_groups = GroupLoad::owns(entry.name.substr(0, entry.name.rfind('-')));
+            world.check(of_groups || allowed.contains(entry.name), "I26", dir + "/" + entry.name + " was left");
             world.check(seen.insert(entry.name).second, "I26", entry.name + " is there twice");
             auto files = world.disk().list(dir + "/" + entry.name);
             for (const env::DirectoryEntry& file : *files) {

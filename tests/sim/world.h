@@ -45,7 +45,11 @@ class World {
 
     Instant now() const { return now_; }
     WallMs wall() const;
-    void jump_wall(int64_t ms) { wall_shift_ms_ += ms; }
+    void jump_wall(int64_t ms) {
+        wall_shift_ms_ += ms;
+        ++wall_jumps_;
+    }
+    uint64_t wall_jumps() const { return wall_jumps_; }
     Rng& rng() { return rng_; }
     support::SimDisk& disk() { return disk_; }
     Duration random_delay(Duration max);
@@ -102,6 +106,7 @@ class World {
     support::SimDisk disk_;
     Instant now_{1'000'000'000};
     int64_t wall_shift_ms_ = 0;
+    uint64_t wall_jumps_ = 0;
     std::map<Key, Event> heap_;
     std::map<uint64_t, Key> keys_;
     uint64_t next_id_ = 1;
