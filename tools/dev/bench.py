@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # tools/dev/bench.py: Apache Kafka and Millrace on the same work, alternately, in one run.
-"""Every row of issue 3's table. Both brokers live at the same time and take turns on each row, so
+"""Every row of the tables of issues 3 and 4. Both brokers live at the same time and take turns on each row, so
 what the machine does to one it does to the other: ratios count, absolute numbers move. CPU is the
 broker's own, from /proc. The canary (a bare sender and receiver of the same sizes) shows the
 physical limit. Before each produce run memory is touched and given back, so that neither broker
@@ -23,6 +23,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools/dev"))
 sys.path.insert(0, str(ROOT / "tests/interop"))
+import bench_groups  # noqa: E402
 import bench_report  # noqa: E402
 import harness  # noqa: E402
 import wire  # noqa: E402
@@ -57,9 +58,10 @@ OTHERS = {
     "memory": "resident memory, idle and after 4 GiB produced",
     "start": "exec to first acknowledged produce, empty directory and full one",
     "partitions": "20,000 partitions on one node",
+    **bench_groups.ROWS,
 }
 ORDER = ("memory", "16k", "1m", "small", "java", "lz4", "zstd", "header", "fetch", "latency-1k", "latency-10k",
-         "fsync", "start", "partitions")
+         "fsync", "start", "partitions", *bench_groups.ROWS)
 
 
 def cpu_seconds(pid):
@@ -179,9 +181,7 @@ class Bench:
 
     def add(self, name, text, results, **targets):
         row = bench_report.throughput_row(name, text, results, OTHERS_CPU_MAX, **targets)
-        self.rows.append(row)
-        if self.options.output != "json":
-            bench_report.print_row(row)
+        self.append(row)
 
     # --- rows
 
@@ -245,9 +245,7 @@ class Bench:
             return result
         name = f"latency-{rate // 1000}k"
         row = bench_report.latency_row(name, OTHERS[name], self.alternate(name, measure), OTHERS_CPU_MAX)
-        self.rows.append(row)
-        if self.options.output != "json":
-            bench_report.print_row(row)
+        self.append(row)
 
     def java(self):
         records = int(1_500_000 * self.scale)
@@ -344,13 +342,17 @@ class Bench:
 
     def simple(self, name, values, target, met):
         row = bench_report.simple_row(name, OTHERS[name], values, target, met(values["millrace"]))
+        self.append(row)
+
+    def append(self, row):
         self.rows.append(row)
         if self.options.output != "json":
             bench_report.print_row(row)
 
     def run(self, names):
         """Rows that could not be measured; one failure does not take the others along."""
-        special = {"java": self.java, "header": self.header, "fetch": self.fetch, "memory": self.memory,
+        special = {**bench_groups.GroupRows(self).measures(),
+                   "java": self.java, "header": self.header, "fetch": self.fetch, "memory": self.memory,
                    "latency-1k": lambda: self.latency(1000), "latency-10k": lambda: self.latency(10000),
                    "start": self.start_time, "partitions": self.partitions}
         failed = []
