@@ -104,7 +104,10 @@ size_t ClassicGroup::joined_count() const {
         members.begin(), members.end(), [](const auto& e) { return e.second.join.has_value(); }));
 }
 bool ClassicGroup::all_joined() const {
-    return pending_members.empty() && joined_count() == members.size();
+    // Asked at every join: stops at the first who is missing instead of counting everybody.
+    return pending_members.empty() &&
+           std::all_of(members.begin(), members.end(),
+                       [](const auto& e) { return e.second.join.has_value(); });
 }
 
 int32_t ClassicGroup::max_rebalance_timeout_ms() const {
@@ -166,15 +169,19 @@ bool ClassicGroup::accepts(const std::string& type,
 
 std::string ClassicGroup::vote() const {
     MILLRACE_ASSERT(!members.empty(), "somebody votes");
-    const auto known_by_all = [&](const std::string& name) {
-        return std::all_of(members.begin(), members.end(),
-                           [&](const auto& e) { return e.second.supports(name); });
-    };
+    // What all know is among what anybody knows: looked up once, not once for each member.
     std::map<std::string, size_t> votes;
+    for (const ClassicProtocol& p : members.begin()->second.protocols) {
+        if (std::all_of(members.begin(), members.end(),
+                        [&](const auto& e) { return e.second.supports(p.name); })) {
+            votes.emplace(p.name, 0);
+        }
+    }
     for (const auto& [member_id, m] : members) {
         for (const ClassicProtocol& p : m.protocols) {
-            if (!known_by_all(p.name)) continue;
-            ++votes[p.name];
+            const auto vote = votes.find(p.name);
+            if (vote == votes.end()) continue;
+            ++vote->second;
             break;
         }
     }

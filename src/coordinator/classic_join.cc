@@ -114,7 +114,8 @@ bool has_room(const GroupContext& context, const ClassicGroup& group, const std:
         case ClassicState::Empty:
         case ClassicState::Dead: return true;
         case ClassicState::PreparingRebalance:
-            return (known != nullptr && known->join) || group.joined_count() < limit;
+            return (known != nullptr && known->join) || group.members.size() < limit ||
+                   group.joined_count() < limit;
         case ClassicState::CompletingRebalance:
         case ClassicState::Stable: return known != nullptr || group.members.size() < limit;
     }

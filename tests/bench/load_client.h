@@ -48,7 +48,7 @@ class Sample {
 };
 
 /// Requests leave together at the next turn(): a pipelining client, not one write for each.
-/// A broker answers a connection in order, so a parked JoinGroup holds up all that follow on its own.
+/// A broker answers a connection in order: a parked JoinGroup holds up all that follow on its own.
 class Client {
   public:
     using Answer = std::function<void(wire::Reader&)>;

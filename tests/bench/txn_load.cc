@@ -1,6 +1,6 @@
 // tests/bench/txn_load.cc: transactional producers over the wire, as Java's client sends (KIP-890).
 //
-// Each producer has one connection, one partition and one transaction: batches in flight up to the
+// Each producer has one connection, one partition, one transaction: batches in flight up to the
 // depth, then EndTxn when all are acknowledged. Batches of the next transaction wait for its answer.
 #include <cstdio>
 
