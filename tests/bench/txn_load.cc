@@ -30,9 +30,10 @@ constexpr size_t kEpochAt = 51;
 constexpr size_t kSequenceAt = 53;
 
 bool retriable(int16_t error) {
-    // COORDINATOR_LOAD_IN_PROGRESS, _NOT_AVAILABLE, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS,
+    // A topic just made (UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER), a coordinator that
+    // loads, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS,
     // CONCURRENT_TRANSACTIONS
-    return error == 14 || error == 15 || error == 16 || error == 19 || error == 51;
+    return error == 3 || error == 6 || error == 14 || error == 15 || error == 16 || error == 19 || error == 51;
 }
 
 struct Totals {
