@@ -69,6 +69,7 @@ void add_group_commands(CLI::App& root, Context& context);
 void add_txn_commands(CLI::App& root, Context& context);
 void add_shim(CLI::App& root, Context& context);
 void add_cluster(CLI::App& root, Context& context);
+void add_cluster_snapshot(CLI::App& cluster, Context& context);
 void add_health(CLI::App& root, Context& context);
 void add_config_commands(CLI::App& root, Context& context);
 void add_log_dump(CLI::App& log, Context& context);

@@ -139,7 +139,10 @@ void check_health(Context& context) {
 void add_cluster(CLI::App& root, Context& context) {
     CLI::App* command = root.add_subcommand("cluster", "brokers, leaders, replicas at a glance");
     add_connection_options(*command, context);
-    command->callback([&context] { show_cluster(context); });
+    add_cluster_snapshot(*command, context);
+    command->callback([&context, command] {
+        if (command->get_subcommands().empty()) show_cluster(context);
+    });
 }
 
 void add_health(CLI::App& root, Context& context) {
