@@ -8,9 +8,6 @@
 
 namespace millrace::broker {
 
-namespace {
-
-/// The batch as Kafka's coordinators write it: CREATE_TIME, no compression.
 Buffer encode_coordinator_batch(const coordinator::CoordinatorBatch& batch, int32_t base_sequence,
                                 record::BatchBuilder& builder) {
     record::BatchOptions options;
@@ -28,8 +25,6 @@ Buffer encode_coordinator_batch(const coordinator::CoordinatorBatch& batch, int3
     }
     return builder.finish();
 }
-
-}  // namespace
 
 CoordinatorAppend append_coordinator_batch(Partition& partition,
                                            const coordinator::CoordinatorBatch& batch,

@@ -14,6 +14,9 @@ struct CoordinatorAppend {
     ErrorCode error = ErrorCode::None;
     Offset base_offset = kNoOffset;
 };
+/// The batch as Kafka's coordinators write it: CREATE_TIME, no compression.
+Buffer encode_coordinator_batch(const coordinator::CoordinatorBatch& batch, int32_t base_sequence,
+                                record::BatchBuilder& builder);
 /// Appends with acks=all, without waiting for the watermark.
 CoordinatorAppend append_coordinator_batch(Partition& partition,
                                            const coordinator::CoordinatorBatch& batch,

@@ -176,7 +176,12 @@ void Partition::append(storage::AppendInput input, ProduceOutcome& outcome) {
     outcome.base_offset = appended->base_offset.value;
     outcome.log_append_time_ms = appended->log_append_time.value;
     outcome.required = appended->last_offset + 1;
-    if (!appended->duplicate) on_appended();
+    if (appended->duplicate) return;
+    on_appended();
+    // The flush that it started may have failed at once: then nothing may be acknowledged.
+    if (!offline_) return;
+    outcome.error = ErrorCode::KafkaStorageError;
+    outcome.base_offset = -1;
 }
 
 ProduceOutcome Partition::append_internal(Buffer batch, storage::VerificationGuard guard) {
@@ -266,22 +271,22 @@ void Partition::on_flushed(const Status& status) {
 }
 
 bool Partition::must_wait(Offset required, int16_t acks) const {
-    if (acks == -1) return leader_ != nullptr && leader_->high_watermark() < required;
-    return told_end_ < required;
+    if (offline_ || !leader_) return true;  // when_acked says why it failed
+    return (acks == -1 ? leader_->high_watermark() : told_end_) < required;
 }
 
 void Partition::when_acked(Offset required, int16_t acks, Instant deadline,
                            MoveFunction<void(ErrorCode)> done) {
+    if (offline_ || !leader_) {
+        done(offline_ ? ErrorCode::KafkaStorageError : ErrorCode::NotLeaderOrFollower);
+        return;
+    }
     if (acks != -1) {
         if (must_wait(required, acks)) {
             flushes_.push_back({required, std::move(done)});
         } else {
             done(ErrorCode::None);
         }
-        return;
-    }
-    if (!leader_) {
-        done(offline_ ? ErrorCode::KafkaStorageError : ErrorCode::NotLeaderOrFollower);
         return;
     }
     const uint64_t id = next_ack_++;

@@ -18,7 +18,7 @@ coordinator::CoordinatorBatch two_records() {
 
 TEST(CoordinatorLog, RecordsComeBackAsTheyWent) {
     record::BatchBuilder builder;
-    const Buffer bytes = encode_coordinator_batch(two_records(), builder);
+    const Buffer bytes = encode_coordinator_batch(two_records(), record::kNoSequence, builder);
     const record::BatchView view(bytes.view());
     EXPECT_FALSE(view.is_compressed());
     EXPECT_FALSE(view.is_transactional());
@@ -43,7 +43,7 @@ TEST(CoordinatorLog, TransactionalRecordsNameTheirProducer) {
     coordinator::CoordinatorBatch batch = two_records();
     batch.producer = {ProducerId(77), ProducerEpoch(3)};
     record::BatchBuilder builder;
-    const Buffer bytes = encode_coordinator_batch(batch, builder);
+    const Buffer bytes = encode_coordinator_batch(batch, record::kNoSequence, builder);
     const record::BatchView view(bytes.view());
     EXPECT_TRUE(view.is_transactional());
     EXPECT_EQ(view.base_sequence(), record::kNoSequence);
@@ -67,7 +67,7 @@ TEST(CoordinatorLog, MarkersComeBackAsMarkers) {
 
 TEST(CoordinatorLog, DamageIsNamed) {
     record::BatchBuilder builder;
-    const Buffer bytes = encode_coordinator_batch(two_records(), builder);
+    const Buffer bytes = encode_coordinator_batch(two_records(), record::kNoSequence, builder);
     bytes.mutable_data()[bytes.size() - 1] ^= 1;
     DecodedBatch decoded;
     const Status status = decode_batch(record::BatchView(bytes.view()), decoded);
