@@ -1,5 +1,5 @@
 # tests/interop/spark_job.py: a Structured Streaming job, from topic `in` to topic `out`, until killed.
-"""Usage: spark_job.py BOOTSTRAP CHECKPOINT_DIR. Started by 0014_spark.py with pyspark on its path."""
+"""Usage: spark_job.py BOOTSTRAP CHECKPOINT_DIR. Started by 0018_spark.py with pyspark on its path."""
 import sys
 
 from pyspark.sql import SparkSession

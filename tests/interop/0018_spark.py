@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# tests/interop/0014_spark.py: Spark Structured Streaming reads and writes, killed and restarted.
+# tests/interop/0018_spark.py: Spark Structured Streaming reads and writes, killed and restarted.
 """Spark Structured Streaming with a checkpoint, from topic to topic, through kills of job and broker."""
 import collections
 import fcntl
