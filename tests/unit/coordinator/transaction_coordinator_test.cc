@@ -1,7 +1,7 @@
 // tests/unit/coordinator/transaction_coordinator_test.cc: runs tests/golden/txn/*.txt on the
 // machine.
 //
-// A file is a list of blocks: "> command", then what it caused. MILLRACE_UPDATE_GOLDEN=1 rewrites
+// A file is a list of blocks: "> command", then what it caused. MILLRACE_GOLDEN_UPDATE=1 rewrites
 // the files: read the diff. The log here takes everything at once unless told to hold or to refuse.
 #include "millrace/coordinator/transaction_coordinator.h"
 
@@ -272,7 +272,7 @@ class World {
 TEST(TransactionCoordinator, GoldenFilesHappenAsWritten) {
     const std::filesystem::path folder =
         std::filesystem::path(MILLRACE_SOURCE_DIR) / "tests/golden/txn";
-    const bool update = std::getenv("MILLRACE_UPDATE_GOLDEN") != nullptr;
+    const bool update = std::getenv("MILLRACE_GOLDEN_UPDATE") != nullptr;
     int files = 0;
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
         if (entry.path().extension() != ".txt") continue;

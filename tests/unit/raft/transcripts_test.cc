@@ -1,6 +1,6 @@
 // tests/unit/raft/transcripts_test.cc: runs tests/golden/raft/*.txt: commands and what they cause.
 //
-// A file is a list of blocks: "> command", then the printed outputs. MILLRACE_UPDATE_GOLDEN=1
+// A file is a list of blocks: "> command", then the printed outputs. MILLRACE_GOLDEN_UPDATE=1
 // rewrites the outputs; the change is then read as a diff.
 #include <gtest/gtest.h>
 
@@ -73,7 +73,7 @@ std::string run_command(std::unique_ptr<QuorumWorld>& world, const std::string& 
 TEST(Transcripts, GoldenFilesHappenAsWritten) {
     const std::filesystem::path folder =
         std::filesystem::path(MILLRACE_SOURCE_DIR) / "tests/golden/raft";
-    const bool update = std::getenv("MILLRACE_UPDATE_GOLDEN") != nullptr;
+    const bool update = std::getenv("MILLRACE_GOLDEN_UPDATE") != nullptr;
     int files = 0;
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
         if (entry.path().extension() != ".txt") continue;
