@@ -240,7 +240,9 @@ def test_files(world):
 
     def shell(*command):
         return world.java("metadata-shell", "--snapshot", log, *command)
-    check_equal(shell("ls", "/image/topics/byName").split(), ["big", "orders"], "topics in the shell")
+    # The shell may run its command before it has read the file to the end.
+    wait_for(lambda: shell("ls", "/image/topics/byName").split() == ["big", "orders"],
+             "both topics in the shell")
     check_equal(shell("ls", "/image").split(),
                 ["acls", "clientQuotas", "cluster", "configs", "delegationToken", "features",
                  "producerIds", "provenance", "scram", "topics"], "image in the shell")
