@@ -5,12 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "millrace/base/log.h"
-
 namespace millrace::coordinator {
 
 namespace {
-constexpr LogChannel kLog{"transactions"};
 /// The commit of a transition may take as long as its partition's leadership lasts: who gave up
 /// waiting could not be told later what became of the markers.
 constexpr Duration kNoCommitTimeout = milliseconds(INT64_MAX);

@@ -94,7 +94,7 @@ void TransactionCoordinator::complete(const Tick& tick, const std::string& id, O
     const Transaction written = next;
     write(
         tick, id, std::move(next),
-        [this, id, tick, written](const Tick& later, ErrorCode error,
+        [this, id, written](const Tick& later, ErrorCode error,
                                   CoordinatorOutput<TxnResponse>&) {
             on_completed(id, written, error);
             if (entries_.at(id).completion_retry) arm_retry(later);
