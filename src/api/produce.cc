@@ -309,20 +309,34 @@ void verify_and_append(const ProduceOperationPtr& operation,
         });
 }
 
+/// Moves what later entries of a topic hold into its first one, in their order.
+void merge_topics(std::vector<Request::TopicProduceData>& topics) {
+    std::map<std::pair<std::string_view, Uuid>, size_t> first;
+    std::vector<bool> merged(topics.size());
+    for (size_t i = 0; i < topics.size(); ++i) {
+        const auto [at, added] = first.try_emplace({topics[i].name, topics[i].topic_id}, i);
+        merged[i] = !added;
+        if (added) continue;
+        for (auto& data : topics[i].partition_data) {
+            topics[at->second].partition_data.push_back(std::move(data));
+        }
+    }
+    first.clear();  // its keys point into the topics
+    size_t kept = 0;
+    for (size_t i = 0; i < topics.size(); ++i) {
+        if (merged[i]) continue;
+        if (kept != i) topics[kept] = std::move(topics[i]);
+        ++kept;
+    }
+    topics.resize(kept);
+}
+
 /// Kafka collects a request into maps: of a partition named twice only the last copy counts, and
 /// it is answered once.
 void merge_repeated(Request& request) {
     auto& topics = request.topic_data;
+    if (topics.size() > 1) merge_topics(topics);
     for (size_t i = 0; i < topics.size(); ++i) {
-        for (size_t j = topics.size() - 1; j > i; --j) {
-            if (topics[i].name != topics[j].name || topics[i].topic_id != topics[j].topic_id) {
-                continue;
-            }
-            for (auto& data : topics[j].partition_data) {
-                topics[i].partition_data.push_back(std::move(data));
-            }
-            topics.erase(topics.begin() + static_cast<std::ptrdiff_t>(j));
-        }
         auto& parts = topics[i].partition_data;
         if (parts.size() < 2) continue;
         std::map<int32_t, size_t> last;
@@ -337,14 +351,10 @@ void merge_repeated(Request& request) {
     }
 }
 
-/// Topics in one request that are compared pairwise for repeats; a larger request is checked by
-/// its own partitions only.
-constexpr size_t kMergeTopicsMax = 256;
-
 }  // namespace
 
 void handle_produce(RequestContext&& context, Request request, Reply<Response> reply) {
-    if (request.topic_data.size() <= kMergeTopicsMax) merge_repeated(request);
+    merge_repeated(request);
     auto operation = std::make_shared<ProduceOperation>();
     operation->context = std::move(context);
     operation->reply = std::move(reply);

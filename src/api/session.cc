@@ -72,7 +72,7 @@ Session::~Session() {
 bool Session::may_serve() const {
     const SessionLimits& limits = host_.options_.limits;
     return !closing_ && !waiting_for_budget_ && unanswered_ < limits.in_flight_max &&
-           unsent_bytes_ < limits.unsent_answer_bytes_max && now_ >= muted_until_ &&
+           in_flight() < limits.slots_max && unsent_bytes_ < limits.unsent_answer_bytes_max && now_ >= muted_until_ &&
            throttle_.nanos == 0;
 }
 

@@ -2,6 +2,7 @@
 #include "app/run.h"
 
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cctype>
@@ -127,6 +128,19 @@ api::SessionHost::Options session_options(const broker::BrokerConfig& config) {
 }
 
 bool same_place(const broker::Listener& a, const broker::Listener& b) { return a.name == b.name; }
+
+/// Logs keep up to 4,000 files open and every connection is one: shells often start with 1,024.
+void raise_open_files_limit() {
+    constexpr rlim_t kWanted = 8192;
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kWanted) return;
+    log_warn(kLog,
+             "only {} files may be open at once; raise the limit (ulimit -n, LimitNOFILE=) to {} or "
+             "more: a node that runs out of them takes its log directories for broken",
+             limit.rlim_cur, kWanted);
+}
 
 /// Everything of one run. The parts are destroyed in reverse order.
 class Run {
@@ -297,6 +311,7 @@ int run_broker(const broker::BrokerConfig& config, RunOptions options) {
     mallopt(M_ARENA_MAX, 2);
     log_to_stderr();
     set_log_level(options.quiet ? LogLevel::Warn : LogLevel::Info);
+    raise_open_files_limit();
     Run run(config, std::move(options));
     return run.run();
 }

@@ -4,6 +4,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cstdint>
+
 #include "millrace/base/log.h"
 
 namespace millrace::coordinator {
@@ -34,7 +37,13 @@ std::string GroupContext::random_uuid() {
 }
 
 std::string GroupContext::new_member_id(const std::string& prefix) {
-    return prefix + "-" + random_uuid();
+    // A client or instance id may be as long as a string can be; the member id has to fit too.
+    constexpr size_t kPrefixBytesMax = INT16_MAX - 37;  // a dash and 36 digits come behind
+    size_t size = std::min(prefix.size(), kPrefixBytesMax);
+    if (size < prefix.size()) {
+        while (size > 0 && (static_cast<uint8_t>(prefix[size]) & 0xC0) == 0x80) --size;
+    }
+    return prefix.substr(0, size) + "-" + random_uuid();
 }
 
 void GroupContext::answer(const Tick& tick, RequestId id, GroupResponse response, ErrorShape shape,

@@ -150,8 +150,7 @@ void add_connection_options(CLI::App& command, Context& context) {
     command
         .add_option("-b,--bootstrap-server", context.bootstrap,
                     "host:port[,host:port] of the cluster")
-        ->envname("MILLRACE_BOOTSTRAP")
-        ->default_str("localhost:9092");
+        ->default_str("localhost:9092, or MILLRACE_BOOTSTRAP");
     command.add_option("--timeout", context.timeout_ms, "time limit of the whole command (10s)")
         ->transform(
             CLI::AsNumberWithUnit(std::map<std::string, int>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},

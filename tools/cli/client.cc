@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "cli/interrupt.h"
@@ -233,7 +234,12 @@ void Connection::broken(const char* what) const {
 Client::Client(const Context& context)
     : timeout_ms_(context.timeout_ms), client_id_(context.client_id) {
     renew();
-    std::string_view rest = context.bootstrap.empty() ? "localhost:9092" : context.bootstrap;
+    // Not CLI11's envname: all subcommands share the option's place, and it would fill it from the
+    // environment after the one that was typed.
+    const char* environment = std::getenv("MILLRACE_BOOTSTRAP");
+    std::string_view rest = context.bootstrap;
+    if (rest.empty() && environment != nullptr) rest = environment;
+    if (rest.empty()) rest = "localhost:9092";
     while (!rest.empty()) {
         const size_t comma = std::min(rest.find(','), rest.size());
         if (comma > 0) bootstrap_.push_back(parse_address(std::string(rest.substr(0, comma))));

@@ -26,7 +26,6 @@ PACKAGES = {
         ("libsnappy-dev", "", "codec snappy"),
         ("zlib1g-dev", "", "codec gzip"),
         ("libisal-dev", "", "CRC-32C at memory speed"),
-        ("libssl-dev", "", "TLS, in net"),
         ("libre2-dev", "", "regular expressions of subscriptions and listings"),
         ("libxxhash-dev", "", "Kafka's hash of a group's topics; header only"),
         ("libgtest-dev", "", "unit tests; the build makes them with the rest"),

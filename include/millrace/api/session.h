@@ -44,6 +44,7 @@ struct SessionLimits {
     uint32_t max_request_bytes = 104'857'600;     // socket.request.max.bytes
     uint32_t max_unauthenticated_bytes = 524'288;  // sasl.server.max.receive.size
     uint32_t in_flight_max = 256;                 // requests of one connection without an answer
+    size_t slots_max = 16'384;                    // requests behind one without an answer, acks=0 too
     size_t unsent_answer_bytes_max = 4U << 20;    // above it no further request is served
 };
 

@@ -354,6 +354,24 @@ TEST_F(SessionTest, InFlightBoundStopsReadingAndServing) {
     EXPECT_GT(session->receive_room().size(), 0U);
 }
 
+TEST_F(SessionTest, FinishedRequestsBehindAnUnansweredOneAreBounded) {
+    SessionHost::Options options;
+    options.limits.slots_max = 3;
+    open_parking(options);
+    give(big_request(1, 0) + big_request(2, 0) + big_request(3, 0) + big_request(4, 0));
+    ASSERT_EQ(parked.size(), 3U);
+    answer(1);
+    answer(2);
+    session->resume(now);
+    EXPECT_EQ(parked.size(), 3U) << "answered, but none may leave before the first";
+    EXPECT_EQ(session->receive_room().size(), 0U);
+    answer(0);
+    session->resume(now);
+    EXPECT_EQ(take_ids(), (std::vector<int32_t>{1, 2, 3}));
+    session->resume(now);
+    EXPECT_EQ(parked.size(), 4U);
+}
+
 TEST_F(SessionTest, UnsentAnswersStopReading) {
     SessionHost::Options options;
     options.limits.unsent_answer_bytes_max = 100;
