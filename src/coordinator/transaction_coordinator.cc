@@ -212,14 +212,17 @@ void TransactionCoordinator::add_partitions(const Tick& tick, RequestId id,
     const bool known = txn.state == TxnState::Ongoing &&
                        std::includes(txn.partitions.begin(), txn.partitions.end(),
                                      command.partitions.begin(), command.partitions.end());
-    if (known) return answer(ErrorCode::None);
-    write(
-        tick, command.transactional_id,
-        with_partitions(txn, command.partitions, command.client_version, tick.wall),
-        [this, id](const Tick&, ErrorCode error, CoordinatorOutput<TxnResponse>& output) {
-            reply(id, failed(error), output);
-        },
-        out);
+    auto answer_when_committed = [this, id](const Tick&, ErrorCode error,
+                                            CoordinatorOutput<TxnResponse>& output) {
+        reply(id, failed(error), output);
+    };
+    if (known) {  // perhaps by a record that was loaded and is not committed yet
+        core_.park(tick, std::move(answer_when_committed), out);
+    } else {
+        write(tick, command.transactional_id,
+              with_partitions(txn, command.partitions, command.client_version, tick.wall),
+              std::move(answer_when_committed), out);
+    }
     finish(tick, out);
 }
 

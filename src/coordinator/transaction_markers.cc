@@ -199,8 +199,16 @@ void TransactionCoordinator::on_loaded(const Tick& tick, Offset log_end, Offset 
     core_.finish_loading(log_end, high_watermark);
     for (const auto& [id, txn] : core_.state().by_id)
         entries_[id].txn = txn;
-    for (const auto& [id, entry] : entries_) {
-        if (decided(entry.txn->state)) on_prepared(tick, id);
+    // A decision above the high watermark may be unknown to the next leader: markers wait for it.
+    for (auto& [id, entry] : entries_) {
+        if (!decided(entry.txn->state)) continue;
+        entry.pending = completion_of(entry.txn->state);
+        core_.park(
+            tick,
+            [this, name = id](const Tick& later, ErrorCode error, CoordinatorOutput<TxnResponse>&) {
+                if (error == ErrorCode::None) on_prepared(later, name);
+            },
+            out);
     }
     next_abort_ = tick.now + options_.abort_interval;
     next_expire_ = tick.now + options_.expire_interval;

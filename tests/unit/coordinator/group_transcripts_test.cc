@@ -14,42 +14,32 @@
 //   wait ms=   hold on=1   refuse error=19   restart   leave-office
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "unit/coordinator/group_world.h"
+#include "support/transcript.h"
 
 namespace millrace::coordinator {
 namespace {
 
 TEST(GroupTranscripts, GoldenFilesHappenAsWritten) {
-    const std::filesystem::path folder =
-        std::filesystem::path(MILLRACE_SOURCE_DIR) / "tests/golden/groups";
-    const bool update = std::getenv("MILLRACE_GOLDEN_UPDATE") != nullptr;
-    int files = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-        if (entry.path().extension() != ".txt") continue;
-        ++files;
-        std::ifstream in(entry.path());
-        const std::string expected((std::istreambuf_iterator<char>(in)),
-                                   std::istreambuf_iterator<char>());
-        std::istringstream lines(expected);
-        std::string actual;
-        GroupWorld world;
-        for (std::string line; std::getline(lines, line);) {
-            if (line.starts_with("#")) actual += line + "\n";
-            if (line.starts_with("> ")) actual += line + "\n" + world.run(line.substr(2));
-        }
-        if (update) {
-            std::ofstream(entry.path()) << actual;
-        } else {
-            EXPECT_EQ(actual, expected) << entry.path();
-        }
-    }
-    EXPECT_GE(files, 5);
+    support::check_transcripts("groups", 12, "", [] {
+        return [world = std::make_unique<GroupWorld>()](const std::string& line) {
+            return world->run(line);
+        };
+    });
 }
+
+TEST(GroupTranscripts, AMemberIdFitsARecordWhateverTheClientIsCalled) {
+    GroupWorld world;
+    const std::string longest(INT16_MAX, 'i');
+    world.run("join c=A g=g inst=" + longest);
+    world.run("wait ms=6000");
+    const std::string settled = world.run("describe g=g");
+    EXPECT_NE(settled.find(longest.substr(0, INT16_MAX - 37)), std::string::npos);
+    EXPECT_TRUE(world.unanswered().empty());
+}
+
 
 }  // namespace
 }  // namespace millrace::coordinator

@@ -4,12 +4,10 @@
 // rewrites the outputs; the change is then read as a diff.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "unit/raft/quorum_world.h"
+#include "support/transcript.h"
 
 namespace millrace::raft {
 namespace {
@@ -71,33 +69,13 @@ std::string run_command(std::unique_ptr<QuorumWorld>& world, const std::string& 
 }
 
 TEST(Transcripts, GoldenFilesHappenAsWritten) {
-    const std::filesystem::path folder =
-        std::filesystem::path(MILLRACE_SOURCE_DIR) / "tests/golden/raft";
-    const bool update = std::getenv("MILLRACE_GOLDEN_UPDATE") != nullptr;
-    int files = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-        if (entry.path().extension() != ".txt") continue;
-        ++files;
-        std::ifstream in(entry.path());
-        const std::string expected((std::istreambuf_iterator<char>(in)),
-                                   std::istreambuf_iterator<char>());
-        std::istringstream lines(expected);
-        std::string actual;
-        std::unique_ptr<QuorumWorld> world;
-        for (std::string line; std::getline(lines, line);) {
-            if (line.starts_with("#")) actual += line + "\n";
-            if (!line.starts_with("> ")) continue;
-            if (!actual.empty() && !actual.ends_with("#\n")) actual += "\n";
-            actual += line + "\n" + run_command(world, line.substr(2));
-        }
-        if (update) {
-            std::ofstream(entry.path()) << actual;
-        } else {
-            EXPECT_EQ(actual, expected) << entry.path();
-        }
-    }
-    EXPECT_GE(files, 5);
+    support::check_transcripts("raft", 5, "\n", [] {
+        return [world = std::unique_ptr<QuorumWorld>()](const std::string& line) mutable {
+            return run_command(world, line);
+        };
+    });
 }
+
 
 }  // namespace
 }  // namespace millrace::raft
