@@ -13,6 +13,7 @@ void serve_allocate_producer_ids(ServeCall&&);
 void serve_alter_client_quotas(ServeCall&&);
 void serve_alter_configs(ServeCall&&);
 void serve_alter_partition(ServeCall&&);
+void serve_alter_partition_reassignments(ServeCall&&);
 void serve_alter_user_scram_credentials(ServeCall&&);
 void serve_api_versions(ServeCall&&);
 void serve_assign_replicas_to_dirs(ServeCall&&);
@@ -58,6 +59,7 @@ void serve_leave_group(ServeCall&&);
 void serve_list_config_resources(ServeCall&&);
 void serve_list_groups(ServeCall&&);
 void serve_list_offsets(ServeCall&&);
+void serve_list_partition_reassignments(ServeCall&&);
 void serve_list_transactions(ServeCall&&);
 void serve_metadata(ServeCall&&);
 void serve_offset_commit(ServeCall&&);
@@ -120,6 +122,8 @@ constexpr ApiRow kRows[] = {
     {ApiKey::DeleteGroups, kBroker, serve_delete_groups},
     {ApiKey::ElectLeaders, kBoth, serve_elect_leaders},
     {ApiKey::IncrementalAlterConfigs, kBoth, serve_incremental_alter_configs},
+    {ApiKey::AlterPartitionReassignments, kBoth, serve_alter_partition_reassignments},
+    {ApiKey::ListPartitionReassignments, kBoth, serve_list_partition_reassignments},
     {ApiKey::OffsetDelete, kBroker, serve_offset_delete},
     {ApiKey::DescribeClientQuotas, kBroker, serve_describe_client_quotas},
     {ApiKey::AlterClientQuotas, kBoth, serve_alter_client_quotas},

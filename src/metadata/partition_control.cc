@@ -134,14 +134,16 @@ ApiError elect_one(const CommandContext& context, const TopicImage* topic, std::
     const bool preferred = type == ElectionType::Preferred;
     const NodeId first = partition->replicas.empty() ? kNoNode : partition->replicas[0];
     const bool needless = preferred ? partition->leader == first : partition->has_leader();
-    if (needless) return ApiError::standard(ErrorCode::ElectionNotNeeded);
+    // No texts: clients know these.
+    if (needless) return {ErrorCode::ElectionNotNeeded, std::nullopt};
     PartitionTargets targets;
     targets.election = preferred ? ElectionMode::Preferred : ElectionMode::Unclean;
     const auto change = decide_partition_change(
         *partition, targets, {context.image().cluster, *partition}, context.election_rules(*topic));
     if (!change) {
-        return ApiError::standard(preferred ? ErrorCode::PreferredLeaderNotAvailable
-                                            : ErrorCode::EligibleLeadersNotAvailable);
+        return {preferred ? ErrorCode::PreferredLeaderNotAvailable
+                          : ErrorCode::EligibleLeadersNotAvailable,
+                std::nullopt};
     }
     records.push_back(
         make_partition_change({topic->id, index}, *change, context.metadata_version()));

@@ -32,7 +32,7 @@ ApiError cancel_targets(const CommandContext& context, const TopicImage& topic,
                         PartitionIndex index, const PartitionImage& partition,
                         PartitionTargets& targets) {
     if (!partition.is_reassigning()) {
-        return ApiError::standard(ErrorCode::NoReassignmentInProgress);
+        return {ErrorCode::NoReassignmentInProgress, std::nullopt};  // clients know the text
     }
     const bool unclean_allowed = context.unclean_election(topic.name);
     targets.replicas = without(partition.replicas, partition.adding);
@@ -56,10 +56,31 @@ ApiError cancel_targets(const CommandContext& context, const TopicImage& topic,
     return {};
 }
 
-/// Toward `asked`: what is new is added, what is left over follows as being removed.
-ApiError change_targets(const CommandContext& context, const PartitionImage& partition,
-                        const std::vector<int32_t>& asked, bool allow_factor_change,
-                        PartitionTargets& targets) {
+/// Toward `wanted`: what is new is added, what is left over follows as being removed.
+///
+/// When a reassignment runs already, Kafka's controller counts the replicas that it adds as
+/// members: a cancel would keep them, and going back to the old replicas never completes. Here, as
+/// KIP-455 has it, "new" is what was not there before the first of these reassignments, and those
+/// that nobody wants any more leave at once unless the ISR needs them.
+void set_targets(const PartitionImage& partition, const Nodes& wanted, int32_t min_isr,
+                 PartitionTargets& targets) {
+    const Nodes before = without(partition.replicas, partition.adding);
+    const Nodes unwanted = without(partition.adding, wanted);
+    const Nodes isr = without(partition.isr, unwanted);
+    const bool needed = isr.size() != partition.isr.size() &&
+                        isr.size() < static_cast<size_t>(std::max(min_isr, 1));
+    Nodes removing = sorted(without(needed ? partition.replicas : before, wanted));
+    Nodes replicas = wanted;
+    replicas.insert(replicas.end(), removing.begin(), removing.end());
+    if (!needed && isr != partition.isr) targets.isr = isr;
+    targets.replicas = std::move(replicas);
+    targets.removing = std::move(removing);
+    targets.adding = sorted(without(wanted, before));
+}
+
+ApiError change_targets(const CommandContext& context, const TopicImage& topic,
+                        const PartitionImage& partition, const std::vector<int32_t>& asked,
+                        bool allow_factor_change, PartitionTargets& targets) {
     ApiError error = check_manual_assignment(context, asked, std::nullopt);
     if (error.failed()) return error;
     if (!allow_factor_change) {
@@ -72,14 +93,7 @@ ApiError change_targets(const CommandContext& context, const PartitionImage& par
                                 asked.size())};
         }
     }
-    const Nodes wanted = to_nodes(asked);
-    const Nodes removing = sorted(without(partition.replicas, wanted));
-    const Nodes adding = sorted(without(wanted, partition.replicas));
-    Nodes replicas = wanted;
-    replicas.insert(replicas.end(), removing.begin(), removing.end());
-    if (replicas != partition.replicas) targets.replicas = std::move(replicas);
-    if (!removing.empty()) targets.removing = removing;
-    if (!adding.empty()) targets.adding = adding;
+    set_targets(partition, to_nodes(asked), context.election_rules(topic).min_isr, targets);
     return {};
 }
 
@@ -99,7 +113,7 @@ ApiError reassign(const CommandContext& context, const std::string& name, const 
     PartitionTargets targets;
     const ApiError error =
         asked.replicas
-            ? change_targets(context, *partition, *asked.replicas, allow_factor_change, targets)
+            ? change_targets(context, *topic, *partition, *asked.replicas, allow_factor_change, targets)
             : cancel_targets(context, *topic, index, *partition, targets);
     if (error.failed()) return error;
     const auto change = decide_partition_change(

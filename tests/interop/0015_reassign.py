@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+# tests/interop/0015_reassign.py: Apache's kafka-reassign-partitions moves replicas of our cluster.
+"""Reassignments over up to six processes: grow, shrink, cancel, override, failover."""
+import importlib
+import json
+import re
+
+from harness import check, check_equal, check_in, main, wait_for
+
+clusters = importlib.import_module("0012_cluster")
+
+
+class Movable(clusters.Cluster):
+    """Nodes 1 to 3 and brokers without the controller role beside them."""
+
+    def __init__(self, world, brokers, **settings):
+        super().__init__(world, **settings)
+        controllers = list(self.nodes)
+        for number in range(4, brokers + 1):
+            self.nodes.append(clusters.broker_only(world, world.kind, number, controllers))
+        self.wait_for_brokers(brokers)
+        self.files = 0
+
+    def plan(self, topic, replicas, **more):
+        """A reassignment JSON file: one list of brokers per partition."""
+        self.files += 1
+        path = self.world.folder / f"plan{self.files}.json"
+        path.write_text(json.dumps({"version": 1, "partitions": [
+            {"topic": topic, "partition": number, "replicas": brokers, **more}
+            for number, brokers in enumerate(replicas)]}))
+        return path
+
+    def reassign(self, action, plan=None, *arguments, **options):
+        if plan is not None:
+            arguments = ("--reassignment-json-file", plan, *arguments)
+        return self.tool("reassign-partitions", action, *arguments, **options)
+
+    def replicas(self, topic):
+        return [[r["id"] for r in p["replicas"]] for p in self.partitions(topic)]
+
+    def wait_until_done(self, plan, seconds=60):
+        """--verify until nothing is in progress; its last text."""
+        def done():
+            out = self.reassign("--verify", plan)
+            return out if "is still in progress" not in out else None
+        return wait_for(done, "the reassignment to complete", seconds)
+
+    def folders(self, topic):
+        """For each node, the partitions of the topic whose folders it holds."""
+        return [sorted(int(folder.name.rsplit("-", 1)[1]) for folder in node.data.iterdir()
+                       if re.fullmatch(re.escape(topic) + r"-\d+", folder.name))
+                for node in self.nodes]
+
+
+def test_grow_and_shrink_under_load(world):
+    cluster = Movable(world, 6)
+    start = [[1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 3, 2], [2, 1, 3], [3, 2, 1]]
+    cluster.tool("topics", "--create", "--topic", "birds", "--replica-assignment",
+                 ",".join(":".join(map(str, row)) for row in start),
+                 "--config", "min.insync.replicas=2")
+    producer = clusters.Producer(cluster, "birds")
+    producer.feed(1)
+    grown = [[1, 4, 3], [2, 5, 6], [6, 1, 2], [4, 5, 6], [5, 1, 3], [3, 2, 4]]
+    plan = cluster.plan("birds", grown)
+    out = cluster.reassign("--execute", plan)
+    check_in("Successfully started partition reassignments for birds-0,birds-1,birds-2,birds-3,"
+             "birds-4,birds-5", out)
+    producer.feed(until=lambda: "is still in progress" not in cluster.reassign("--verify", plan))
+    out = cluster.wait_until_done(plan)
+    for number in range(6):
+        check_in(f"Reassignment of partition birds-{number} is completed.", out)
+    check_equal(cluster.replicas("birds"), grown, "replicas")
+    cluster.wait_for_isr("birds", 3)
+    shrunk = [[1, 4], [2, 1], [4, 1, 2], [4, 3], [1, 3], [3, 2, 4]]
+    plan = cluster.plan("birds", shrunk)
+    cluster.reassign("--execute", plan)
+    producer.feed(until=lambda: "is still in progress" not in cluster.reassign("--verify", plan))
+    out = cluster.wait_until_done(plan)
+    check_equal(cluster.replicas("birds"), shrunk, "replicas")
+    producer.feed(1)
+    wanted = producer.stop()
+    clusters.check_all_there(cluster, "birds", wanted)
+    for partition in cluster.partitions("birds"):
+        check_in(partition["leader"], shrunk[partition["partition"]], "leader's place")
+    holders = [[p for p, row in enumerate(shrunk) if n in row] for n in range(1, 7)]
+    wait_for(lambda: cluster.folders("birds") == holders, "logs to be where the replicas are")
+    check_equal(cluster.reassign("--list").strip(), "No partition reassignments found.", "--list")
+
+
+def test_cancel_override_delete_and_failover(world):
+    cluster = Movable(world, 5)
+    cluster.tool("topics", "--create", "--topic", "birds", "--replica-assignment", "1:2,2:3")
+    cluster.tool("topics", "--create", "--topic", "fish", "--replica-assignment", "1:2,2:3")
+    producer = clusters.Producer(cluster, "birds")
+    producer.feed(0.5)
+    code, out, _ = cluster.reassign("--execute", cluster.plan("birds", [[1, 9]]), code=None)
+    check_equal((code, "Error: Unknown broker id 9" in out), (1, True), f"unknown broker: {out}")
+    # A target that just died holds the move open.
+    away = cluster.plan("birds", [[5, 2], [2, 5, 3]])
+    cluster.node(5).kill()
+    cluster.reassign("--execute", away)
+    check_in("birds-0: replicas: 5,2,1. adding: 5. removing: 1.\n"
+             "birds-1: replicas: 2,5,3. adding: 5.\n", cluster.reassign("--list"))
+    check_in("is still in progress", cluster.reassign("--verify", away))
+    # Without --additional the tool refuses, with it the running one is overridden.
+    code, out, _ = cluster.reassign("--execute", away, code=None)
+    check_equal((code, "there is an existing partition assignment" in out), (1, True), out)
+    cluster.wait_for_brokers(4)
+    cluster.reassign("--execute", cluster.plan("birds", [[4, 2]]), "--additional")
+    wait_for(lambda: cluster.replicas("birds")[0] == [4, 2], "the new target to win")
+    # The tool would ask the dead broker to forget its throttle, and wait for it.
+    out = cluster.reassign("--cancel", away, "--preserve-throttles")
+    check_in("Successfully cancelled partition reassignment for: birds-1", out)
+    check_equal(cluster.replicas("birds"), [[4, 2], [2, 3]], "replicas")
+    check_in("None of the specified partition reassignments are active.",
+             cluster.reassign("--cancel", away, "--preserve-throttles"))
+    # A topic deleted in mid-move leaves the list; the active controller dies in mid-move, and the
+    # next one completes what is left.
+    cluster.node(5).start(wait=False)
+    cluster.wait_for_brokers(5)
+    first = cluster.controller()
+    cluster.node(5).kill()
+    cluster.reassign("--execute", away)
+    cluster.reassign("--execute", cluster.plan("fish", [[5, 1], [5, 4]]), "--additional")
+    check_in("fish-1", cluster.reassign("--list"))
+    cluster.tool("topics", "--delete", "--topic", "fish")
+    wait_for(lambda: "fish" not in cluster.reassign("--list"), "fish to be gone")
+    cluster.node(first).kill()
+    wait_for(lambda: cluster.controller() != first, "another active controller")
+    check_in("birds-1: replicas: 2,5,3. adding: 5.", cluster.reassign("--list"))
+    cluster.node(first).start(wait=False)
+    cluster.node(5).start(wait=False)
+    cluster.wait_for_brokers(5)
+    wait_for(lambda: cluster.replicas("birds") == [[5, 2], [2, 5, 3]], "the move to complete")
+    check_equal(cluster.reassign("--list").strip(), "No partition reassignments found.", "--list")
+    wanted = producer.stop()
+    clusters.check_all_there(cluster, "birds", wanted)
+    holders = [[], [0, 1], [1], [], [0, 1]]
+    wait_for(lambda: cluster.folders("birds") == holders, "logs to be where the replicas are")
+    wait_for(lambda: cluster.folders("fish") == [[]] * 5, "no log of fish")
+
+
+def test_elections(world):
+    cluster = Movable(world, 5)
+    cluster.tool("topics", "--create", "--topic", "birds", "--replica-assignment", "4:5")
+    cluster.wait_for_isr("birds", 2)
+
+    def elect(kind):
+        _, out, err = cluster.tool("leader-election", "--election-type", kind, "--topic", "birds",
+                                   "--partition", "0", code=None)
+        return out + err
+
+    def leader():
+        return cluster.partitions("birds")[0]["leader"]
+    check_in("Valid replica already elected for partitions birds-0", elect("preferred"))
+    cluster.node(4).stop()
+    wait_for(lambda: leader() == 5, "the other one to lead")
+    check_in("PreferredLeaderNotAvailable", elect("preferred"))
+    cluster.node(4).start()
+    cluster.wait_for_isr("birds", 2)
+    check_in("Successfully completed leader election (PREFERRED) for partitions birds-0",
+             elect("preferred"))
+    check_equal(leader(), 4, "leader")
+    # When the last in-sync replica is gone only an unclean election brings a leader back.
+    cluster.node(5).stop()
+    cluster.wait_for_isr("birds", 1)
+    cluster.node(4).stop()
+    wait_for(lambda: leader() == -1, "nobody to lead")
+    check_in("EligibleLeadersNotAvailable", elect("unclean"))
+    cluster.node(5).start()
+    check_equal(leader(), -1, "leader")
+    check_in("Successfully completed leader election (UNCLEAN) for partitions birds-0",
+             elect("unclean"))
+    wait_for(lambda: leader() == 5, "the other one to lead")
+
+
+if __name__ == "__main__":
+    main()
