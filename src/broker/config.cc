@@ -8,13 +8,28 @@
 namespace millrace::broker {
 namespace {
 
+/// The rack that a fault domain and an update domain make together; else what broker.rack says.
+std::optional<std::string> read_rack(const ConfigReader& r) {
+    if (r.null("broker.fault.domain") || r.null("broker.update.domain")) {
+        if (r.null("broker.rack")) return std::nullopt;
+        return r.text("broker.rack");
+    }
+    const std::string fault = r.text("broker.fault.domain");
+    const std::string update = r.text("broker.update.domain");
+    const auto is_number = [](const std::string& text) {
+        return text.find_first_not_of("0123456789") == std::string::npos;
+    };
+    if (is_number(fault) && is_number(update)) return "FD" + fault + "UD" + update;
+    return "/" + fault + "/" + update;
+}
+
 void read_identity(const ConfigReader& r, BrokerConfig& c) {
     c.node_id = NodeId(r.number32("node.id"));
     for (const std::string& role : r.list("process.roles")) {
         c.broker_role = c.broker_role || role == "broker";
         c.controller_role = c.controller_role || role == "controller";
     }
-    if (!r.null("broker.rack")) c.broker_rack = r.text("broker.rack");
+    c.broker_rack = read_rack(r);
 }
 
 void read_network(const ConfigReader& r, BrokerConfig& c) {

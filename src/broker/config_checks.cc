@@ -293,6 +293,7 @@ class Rules {
                 "'zookeeper.connect' is set: this node keeps its metadata in a "
                 "quorum (KRaft) and cannot use ZooKeeper. Remove the key.");
         }
+        domains();
         if (plan == nullptr) return;
         for (const Listener& listener : plan->listeners) {
             if (listener.protocol == SecurityProtocol::Plaintext) continue;
@@ -300,6 +301,22 @@ class Rules {
                 fmt::format("Listener {} uses {}, which is not served yet; only "
                             "PLAINTEXT is",
                             listener.name, security_protocol_name(listener.protocol)));
+        }
+    }
+
+    void domains() {
+        const bool fault = !reader_.null("broker.fault.domain");
+        const bool update = !reader_.null("broker.update.domain");
+        if (fault != update) {
+            broken_.push_back(
+                "'broker.fault.domain' and 'broker.update.domain' make the rack together: set both "
+                "or neither.");
+        }
+        for (const char* key : {"broker.fault.domain", "broker.update.domain"}) {
+            if (reader_.null(key)) continue;
+            const std::string text = reader_.text(key);
+            if (!text.empty() && text.find('/') == std::string::npos) continue;
+            broken_.push_back(fmt::format("'{}' must be a name without '/', not '{}'.", key, text));
         }
     }
 

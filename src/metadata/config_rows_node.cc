@@ -16,6 +16,11 @@ const ConfigKey kNodeKeys[] = {
      "Whether the controller hands leadership back to preferred replicas from time to time."},
     {"background.threads", kInt, "10", at_least(1), kHigh, kClusterWide, kNoEffect,
      "Size of Kafka's pool for background work. Here a fixed pool does it."},
+    {"broker.fault.domain", kString, kNull, any(), kMedium, kReadOnly, kWorks,
+     "Ours, not Kafka's. Together with broker.update.domain it makes broker.rack: FD<n>UD<m> from "
+     "two numbers, else /fault/update. No two replicas of a partition share one while there are "
+     "enough.",
+     "", true},
     {"broker.heartbeat.interval.ms", kInt, "2000", any(), kMedium, kReadOnly, kWorks,
      "How often a broker reports to the controller that it lives."},
     {"broker.id", kInt, "-1", any(), kHigh, kReadOnly, kWorks,
@@ -25,6 +30,9 @@ const ConfigKey kNodeKeys[] = {
      "nearby."},
     {"broker.session.timeout.ms", kInt, "9000", any(), kMedium, kReadOnly, kWorks,
      "How long the controller waits for a broker's heartbeat before it fences the broker."},
+    {"broker.update.domain", kString, kNull, any(), kMedium, kReadOnly, kWorks,
+     "Ours, not Kafka's. Nodes that are updated at the same time; see broker.fault.domain.", "",
+     true},
     {"client.quota.callback.class", kClass, kNull, any(), kLow, kReadOnly, kRefused,
      "Java class that computes client quotas. Java classes cannot be loaded here."},
     {"compressed.batch.validation", kString, "full", one_of("full, header"), kMedium, kReadOnly,
@@ -196,6 +204,6 @@ const ConfigKey kNodeKeys[] = {
     {"unstable.feature.versions.enable", kBoolean, "false", any(), kHigh, kReadOnly, kNoEffect,
      "Whether feature levels still in development may be used.", "", true},
 };
-const size_t kNodeKeysCount = 79;
+const size_t kNodeKeysCount = 81;
 
 }  // namespace millrace::metadata

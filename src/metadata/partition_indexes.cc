@@ -76,10 +76,15 @@ struct PartitionIndexes::Tally {
     std::map<Uuid, int32_t> leaderless;
     std::map<Uuid, int32_t> imbalanced;
     std::map<Uuid, int32_t> reassigning;
+    std::map<NodeId, int32_t> replicas;
+    std::map<NodeId, int32_t> preferred;
 
     /// `sign` is 1 for the partition as it becomes, -1 for what it was.
     void count(const Uuid& topic, const PartitionImage* partition, int32_t sign) {
         if (partition == nullptr) return;
+        for (NodeId node : partition->replicas)
+            replicas[node] += sign;
+        if (!partition->replicas.empty()) preferred[partition->replicas.front()] += sign;
         for (NodeId node : partition->isr)
             isr[{node, topic}] += sign;
         for (NodeId node : partition->elr)
@@ -105,6 +110,8 @@ void PartitionIndexes::add(const Tally& tally) {
     add_counts(leaderless_, tally.leaderless);
     add_counts(imbalanced_, tally.imbalanced);
     add_counts(reassigning_, tally.reassigning);
+    add_counts(replicas_, tally.replicas);
+    add_counts(preferred_, tally.preferred);
 }
 
 void PartitionIndexes::apply(const Image& before, const Image& after, const Changes& changes) {
@@ -161,6 +168,16 @@ std::vector<PartitionKey> PartitionIndexes::imbalanced(const Image& image) const
 std::vector<PartitionKey> PartitionIndexes::reassigning(const Image& image) const {
     return in_topics(image, reassigning_,
                      [](const PartitionImage& p) { return p.is_reassigning(); });
+}
+
+int64_t PartitionIndexes::replicas_of(NodeId broker) const {
+    const int32_t* count = replicas_.find(broker);
+    return count == nullptr ? 0 : *count;
+}
+
+int64_t PartitionIndexes::preferred_by(NodeId broker) const {
+    const int32_t* count = preferred_.find(broker);
+    return count == nullptr ? 0 : *count;
 }
 
 }  // namespace millrace::metadata

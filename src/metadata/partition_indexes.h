@@ -39,12 +39,16 @@ class PartitionIndexes {
     /// Led by another than their first replica.
     std::vector<PartitionKey> imbalanced(const Image& image) const;
     std::vector<PartitionKey> reassigning(const Image& image) const;
+    /// Replicas assigned to a broker, and partitions that name it first.
+    int64_t replicas_of(NodeId broker) const;
+    int64_t preferred_by(NodeId broker) const;
 
   private:
     // Partitions per (owner, topic) and per topic; absent means none.
     using BrokerCounts = PersistentMap<std::pair<NodeId, Uuid>, int32_t>;
     using DirectoryCounts = PersistentMap<std::pair<Uuid, Uuid>, int32_t>;
     using TopicCounts = PersistentMap<Uuid, int32_t>;
+    using Totals = PersistentMap<NodeId, int32_t>;
     struct Tally;
 
     void add(const Tally& tally);
@@ -56,6 +60,8 @@ class PartitionIndexes {
     TopicCounts leaderless_;
     TopicCounts imbalanced_;
     TopicCounts reassigning_;
+    Totals replicas_;
+    Totals preferred_;
 };
 
 }  // namespace millrace::metadata

@@ -1,10 +1,14 @@
-// src/metadata/placement.cc: the striped placement over racks.
+// src/metadata/placement.cc: the engine over two axes, or stripes over racks.
 #include "metadata/placement.h"
+
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
+
+#include "metadata/wire_nodes.h"
 
 namespace millrace::metadata {
 
@@ -60,15 +64,18 @@ bool fully_cordoned(const BrokerImage& broker) {
     });
 }
 
+bool may_receive(const BrokerImage& broker) {
+    return !broker.in_controlled_shutdown && !fully_cordoned(broker);
+}
+
 class RackRing {
   public:
     RackRing(const ClusterImage& cluster, Rng& rng) : rng_(rng) {
         std::map<std::optional<std::string>, Rack> by_name;  // "no rack" sorts first
         for (const auto& [id, broker] : cluster.brokers) {
-            if (broker->in_controlled_shutdown || fully_cordoned(*broker)) continue;
+            if (!may_receive(*broker)) continue;
             Rack& rack = by_name[broker->rack];
             (broker->fenced ? rack.fenced : rack.unfenced).add(id);
-            ++total_;
             if (!broker->fenced) ++unfenced_;
         }
         for (auto& [name, rack] : by_name) {
@@ -79,10 +86,7 @@ class RackRing {
         if (!racks_.empty()) offset_ = static_cast<size_t>(rng_.below(racks_.size()));
     }
 
-    size_t total() const { return total_; }
-    size_t unfenced() const { return unfenced_; }
-
-    /// REQUIRES: 1 <= replicas <= total(), unfenced() > 0.
+    /// REQUIRES: 1 <= replicas <= brokers, one of them unfenced.
     std::vector<NodeId> place(size_t replicas) {
         if (epoch_ == unfenced_ && unfenced_ > 1) {
             shuffle(racks_, rng_);
@@ -119,7 +123,6 @@ class RackRing {
   private:
     Rng& rng_;
     std::vector<Rack> racks_;  // by name
-    size_t total_ = 0;
     size_t unfenced_ = 0;
     size_t epoch_ = 0;
     size_t offset_ = 0;
@@ -127,30 +130,48 @@ class RackRing {
 
 }  // namespace
 
-std::variant<Placement, PlacementError> place_replicas(const ClusterImage& cluster, Rng& rng,
-                                                       int32_t partitions,
-                                                       int16_t replication_factor) {
-    RackRing racks(cluster, rng);
+ReplicaPlacer::ReplicaPlacer(const ClusterImage& cluster, const PartitionIndexes& loads, Rng& rng)
+    : cluster_(cluster), rng_(rng) {
+    for (const auto& [id, broker] : cluster.brokers) {
+        if (!may_receive(*broker)) continue;
+        if (!broker->fenced) ++unfenced_;
+        sites_.push_back({id.value, placement::labels_of_rack(broker->rack.value_or("")),
+                          broker->fenced, loads.replicas_of(id), loads.preferred_by(id)});
+    }
+    two_axes_ = placement::have_two_axes(sites_);
+}
+
+std::string ReplicaPlacer::refusal(int16_t replication_factor) const {
     if (replication_factor <= 0) {
-        return PlacementError{"Invalid replication factor " + std::to_string(replication_factor) +
-                              ": the replication factor must be positive."};
+        return fmt::format("Invalid replication factor {}: the replication factor must be positive.",
+                           replication_factor);
     }
-    if (racks.unfenced() == 0) {
-        return PlacementError{
-            "All brokers are currently fenced, or have all their log directories cordoned."};
+    if (unfenced_ == 0) {
+        return "All brokers are currently fenced, or have all their log directories cordoned.";
     }
-    if (static_cast<size_t>(replication_factor) > racks.total()) {
-        return PlacementError{"The target replication factor of " +
-                              std::to_string(replication_factor) +
-                              " cannot be reached because only " + std::to_string(racks.total()) +
-                              " broker(s) are registered or some brokers have all their log "
-                              "directories cordoned."};
+    if (static_cast<size_t>(replication_factor) > sites_.size()) {
+        return fmt::format(
+            "The target replication factor of {} cannot be reached because only {} broker(s) are "
+            "registered or some brokers have all their log directories cordoned.",
+            replication_factor, sites_.size());
     }
+    return "";
+}
+
+std::variant<Placement, PlacementError> ReplicaPlacer::place(int32_t partitions,
+                                                             int16_t replication_factor) {
+    if (std::string why = refusal(replication_factor); !why.empty())
+        return PlacementError{std::move(why)};
     Placement placement;
     placement.reserve(static_cast<size_t>(partitions));
-    for (int32_t i = 0; i < partitions; ++i) {
-        placement.push_back(racks.place(static_cast<size_t>(replication_factor)));
+    if (two_axes_) {
+        for (const auto& ids : placement::place_new(sites_, partitions, replication_factor, rng_))
+            placement.push_back(to_nodes(ids));
+        return placement;
     }
+    RackRing racks(cluster_, rng_);
+    for (int32_t i = 0; i < partitions; ++i)
+        placement.push_back(racks.place(static_cast<size_t>(replication_factor)));
     return placement;
 }
 

@@ -94,8 +94,8 @@ ApiError assign_manually(const CommandContext& context, const CreatableTopic& to
 }
 
 /// dataplane.md E.1 rows 12 to 14.
-ApiError assign_by_placer(const CommandContext& context, const CreatableTopic& topic,
-                          std::vector<PartitionImage>& partitions) {
+ApiError assign_by_placer(const CommandContext& context, ReplicaPlacer& placer,
+                          const CreatableTopic& topic, std::vector<PartitionImage>& partitions) {
     if (topic.replication_factor < -1 || topic.replication_factor == 0) {
         return {ErrorCode::InvalidReplicationFactor,
                 "Replication factor must be larger than 0, or -1 to use the default value."};
@@ -109,7 +109,7 @@ ApiError assign_by_placer(const CommandContext& context, const CreatableTopic& t
     const int16_t factor = topic.replication_factor == -1
                                ? context.options.default_replication_factor
                                : topic.replication_factor;
-    auto placed = place_replicas(context.image().cluster, context.rng, count, factor);
+    auto placed = placer.place(count, factor);
     if (const auto* error = std::get_if<PlacementError>(&placed)) {
         return cannot_replicate(factor, error->message);
     }
@@ -172,8 +172,9 @@ void describe_created(const CommandContext& context, const CreatableTopic& topic
 }
 
 /// One topic of the request: its records, or why not.
-ApiError create_topic(const CommandContext& context, const CreatableTopic& topic,
-                      CreatedTopic& result, std::vector<Record>& records) {
+ApiError create_topic(const CommandContext& context, ReplicaPlacer& placer,
+                      const CreatableTopic& topic, CreatedTopic& result,
+                      std::vector<Record>& records) {
     ApiError error = check_new_name(context, topic);
     if (!error.failed()) error = check_no_null_config(topic);
     if (error.failed()) return error;
@@ -196,7 +197,7 @@ ApiError create_topic(const CommandContext& context, const CreatableTopic& topic
         append_clear_elr(context, config_records);
     }
     std::vector<PartitionImage> partitions;
-    error = topic.assignments.empty() ? assign_by_placer(context, topic, partitions)
+    error = topic.assignments.empty() ? assign_by_placer(context, placer, topic, partitions)
                                       : assign_manually(context, topic, partitions);
     if (error.failed()) return error;
     result.topic_id = context.random_uuid();
@@ -280,6 +281,7 @@ CommandResult run_command(const CommandContext& context, const wire::CreateTopic
         ++times[topic.name];
     std::set<std::string_view> refused_twice;
     wire::CreateTopicsResponse response;
+    ReplicaPlacer placer(context.image().cluster, context.state.indexes, context.rng);
     for (const auto& topic : request.topics) {
         ApiError error;
         CreatedTopic created;
@@ -291,7 +293,7 @@ CommandResult run_command(const CommandContext& context, const wire::CreateTopic
             error = {ErrorCode::InvalidRequest,
                      "Creation of internal topic __cluster_metadata is prohibited."};
         } else {
-            error = create_topic(context, topic, created, result.records);
+            error = create_topic(context, placer, topic, created, result.records);
         }
         created.error_code = error.number();
         created.error_message = error.message;
@@ -413,7 +415,7 @@ ApiError grow_manually(const CommandContext& context,
     return {};
 }
 
-ApiError grow_topic(const CommandContext& context,
+ApiError grow_topic(const CommandContext& context, ReplicaPlacer& placer,
                     const wire::CreatePartitionsRequest::CreatePartitionsTopic& topic,
                     std::vector<Record>& records) {
     const TopicImage* image = context.image().topics.find(std::string_view(topic.name));
@@ -449,8 +451,7 @@ ApiError grow_topic(const CommandContext& context,
         ApiError error = grow_manually(context, topic, factor, present, partitions);
         if (error.failed()) return error;
     } else {
-        auto placed = place_replicas(context.image().cluster, context.rng, additional,
-                                     static_cast<int16_t>(factor));
+        auto placed = placer.place(additional, static_cast<int16_t>(factor));
         if (const auto* error = std::get_if<PlacementError>(&placed)) {
             return {ErrorCode::InvalidReplicationFactor, error->message};
         }
@@ -481,11 +482,12 @@ CommandResult run_command(const CommandContext& context,
     for (const auto& topic : request.topics)
         ++times[topic.name];
     std::set<std::string_view> answered;
+    ReplicaPlacer placer(context.image().cluster, context.state.indexes, context.rng);
     for (const auto& topic : request.topics) {
         if (!answered.insert(topic.name).second) continue;
         const ApiError error = times[topic.name] > 1
                                    ? ApiError{ErrorCode::InvalidRequest, "Duplicate topic name."}
-                                   : grow_topic(context, topic, result.records);
+                                   : grow_topic(context, placer, topic, result.records);
         auto& entry = response.results.emplace_back();
         entry.name = topic.name;
         entry.error_code = error.number();

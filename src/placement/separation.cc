@@ -2,60 +2,11 @@
 #include "placement/separation.h"
 
 #include <algorithm>
-#include <limits>
+
+#include "placement/small_flow.h"
 
 namespace millrace::placement {
 namespace {
-
-/// Shortest augmenting paths; graphs of a few hundred edges, run once per kind of partition.
-class SmallFlow {
-  public:
-    explicit SmallFlow(size_t nodes) : edges_of_(nodes) {}
-
-    void edge(size_t from, size_t to, int64_t room, int64_t cost) {
-        edges_of_[from].push_back(edges_.size());
-        edges_.push_back({from, to, room, cost});
-        edges_of_[to].push_back(edges_.size());
-        edges_.push_back({to, from, 0, -cost});
-    }
-
-    /// Sends `amount` units one by one; the cost, or nothing when they do not fit.
-    std::optional<int64_t> send(size_t source, size_t sink, int64_t amount) {
-        int64_t cost = 0;
-        for (int64_t sent = 0; sent < amount; ++sent) {
-            constexpr int64_t kFar = std::numeric_limits<int64_t>::max() / 4;
-            std::vector<int64_t> distance(edges_of_.size(), kFar);
-            std::vector<size_t> by(edges_of_.size(), edges_.size());
-            distance[source] = 0;
-            for (bool better = true; better;) {
-                better = false;
-                for (size_t e = 0; e < edges_.size(); ++e) {
-                    const Edge& edge = edges_[e];
-                    if (edge.room == 0 || distance[edge.from] == kFar) continue;
-                    if (distance[edge.from] + edge.cost >= distance[edge.to]) continue;
-                    distance[edge.to] = distance[edge.from] + edge.cost;
-                    by[edge.to] = e;
-                    better = true;
-                }
-            }
-            if (distance[sink] == kFar) return std::nullopt;
-            for (size_t node = sink; node != source; node = edges_[by[node]].from) {
-                --edges_[by[node]].room;
-                ++edges_[by[node] ^ 1].room;
-            }
-            cost += distance[sink];
-        }
-        return cost;
-    }
-
-  private:
-    struct Edge {
-        size_t from, to;
-        int64_t room, cost;
-    };
-    std::vector<Edge> edges_;
-    std::vector<std::vector<size_t>> edges_of_;
-};
 
 // A loss on any axis weighs more than all on the first; a pinned copy more than all losses.
 constexpr int64_t kLoss = 1'000;
@@ -99,7 +50,7 @@ std::optional<int64_t> least_by_flow(const Model& model, const std::vector<int32
     if (pinned > want) return std::nullopt;
     const auto cost = flow.send(source, sink, want);
     if (!cost) return std::nullopt;
-    return *cost + pinned * kPinned;
+    return static_cast<int64_t>(*cost) + pinned * kPinned;
 }
 
 /// Three and more axes: all sets, in order, with the best so far as bound.

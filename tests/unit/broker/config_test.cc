@@ -82,6 +82,24 @@ TEST(BrokerConfigStart, FieldsComeFromTheFile) {
     EXPECT_EQ(c.text("compression.type"), "producer");
 }
 
+TEST(BrokerConfigStart, DomainsMakeTheRack) {
+    const std::tuple<ConfigMap, std::string> cases[] = {
+        {{{"broker.fault.domain", "2"}, {"broker.update.domain", "0"}}, "FD2UD0"},
+        {{{"broker.fault.domain", "a"}, {"broker.update.domain", "0"}, {"broker.rack", "x"}},
+         "/a/0"},
+        {{{"broker.rack", "x"}}, "x"},
+    };
+    for (const auto& [more, rack] : cases)
+        EXPECT_EQ(make_broker_config(combined_node(more))->broker_rack, rack);
+    const ConfigMap faults[] = {
+        {{"broker.fault.domain", "2"}},
+        {{"broker.fault.domain", "2"}, {"broker.update.domain", "a/b"}},
+        {{"broker.fault.domain", ""}, {"broker.update.domain", "1"}},
+    };
+    for (const ConfigMap& fault : faults)
+        EXPECT_FALSE(make_broker_config(combined_node(fault)).ok());
+}
+
 TEST(BrokerConfigStart, WhatIsNotServedIsRefusedAndNotIgnored) {
     const std::pair<ConfigMap, const char*> cases[] = {
         {{{"authorizer.class.name", "org.example.A"}}, "'authorizer.class.name' cannot be"},

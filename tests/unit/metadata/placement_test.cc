@@ -1,4 +1,4 @@
-// tests/unit/metadata/placement_test.cc: the striped placement's promises, for many shapes.
+// tests/unit/metadata/placement_test.cc: the promises of both placements, for many shapes.
 #include "metadata/placement.h"
 
 #include <gtest/gtest.h>
@@ -25,14 +25,16 @@ ClusterImage cluster(const std::vector<std::string>& racks, const std::set<int32
 
 Placement place(const ClusterImage& image, int32_t partitions, int16_t factor, uint64_t seed) {
     Rng rng(seed);
-    auto placed = place_replicas(image, rng, partitions, factor);
+    const PartitionIndexes loads;
+    auto placed = ReplicaPlacer(image, loads, rng).place(partitions, factor);
     EXPECT_TRUE(std::holds_alternative<Placement>(placed));
     return std::get<Placement>(placed);
 }
 
 std::string refusal(const ClusterImage& image, int16_t factor) {
     Rng rng(1);
-    auto placed = place_replicas(image, rng, 1, factor);
+    const PartitionIndexes loads;
+    auto placed = ReplicaPlacer(image, loads, rng).place(1, factor);
     const auto* error = std::get_if<PlacementError>(&placed);
     return error == nullptr ? "" : error->message;
 }
@@ -106,6 +108,84 @@ TEST(Placement, SameSeedSamePlaces) {
     const ClusterImage image = cluster({"a", "b", "a", "b", ""});
     EXPECT_EQ(place(image, 30, 3, 9), place(image, 30, 3, 9));
     EXPECT_NE(place(image, 30, 3, 9), place(image, 30, 3, 10));
+}
+
+const std::vector<std::string> kGrid = {"FD0UD0", "FD0UD1", "FD0UD2", "FD1UD0", "FD1UD1",
+                                        "FD1UD2", "FD2UD0", "FD2UD1", "FD2UD2"};
+
+TEST(Placement, TwoAxesKeepDomainsApart) {
+    const ClusterImage image = cluster(kGrid);
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+        std::map<NodeId, int> leaders;
+        std::map<NodeId, int> copies;
+        for (const auto& replicas : place(image, 27, 3, seed)) {
+            ++leaders[replicas[0]];
+            std::set<int> fault, update;
+            for (const NodeId node : replicas) {
+                ++copies[node];
+                fault.insert(node.value / 3);
+                update.insert(node.value % 3);
+            }
+            EXPECT_EQ(fault.size(), 3u);
+            EXPECT_EQ(update.size(), 3u);
+        }
+        for (int32_t id = 0; id < 9; ++id) {
+            EXPECT_EQ(copies[NodeId(id)], 9);
+            EXPECT_EQ(leaders[NodeId(id)], 3);
+        }
+    }
+}
+
+TEST(Placement, TwoAxesAvoidFencedAndCordoned) {
+    ClusterImage image = cluster(kGrid, {0});
+    auto cordoned = std::make_shared<BrokerImage>(*image.broker(NodeId(4)));
+    cordoned->cordoned_directories = cordoned->directories;
+    image.brokers.set(NodeId(4), cordoned);
+    for (const auto& replicas : place(image, 40, 3, 7)) {
+        std::set<int> fault;
+        for (const NodeId node : replicas) {
+            EXPECT_NE(node, NodeId(0));
+            EXPECT_NE(node, NodeId(4));
+            fault.insert(node.value / 3);
+        }
+        EXPECT_EQ(fault.size(), 3u);
+    }
+    EXPECT_EQ(refusal(image, 9),
+              "The target replication factor of 9 cannot be reached because only 8 broker(s) are "
+              "registered or some brokers have all their log directories cordoned.");
+    for (const auto& replicas : place(image, 8, 8, 7)) {
+        EXPECT_EQ(replicas.back(), NodeId(0)) << "fenced: only where there are too few others";
+    }
+}
+
+TEST(Placement, ALabelThatIsMissingLeavesKafkasRule) {
+    std::vector<std::string> racks = kGrid;
+    racks.push_back("");
+    EXPECT_EQ(place(cluster(racks), 30, 3, 9), place(cluster(racks), 30, 3, 9));
+    std::set<NodeId> used;
+    for (const auto& replicas : place(cluster(racks), 30, 3, 9))
+        used.insert(replicas.begin(), replicas.end());
+    EXPECT_EQ(used.size(), 10u);
+}
+
+TEST(Placement, TopicsOfOneCommandSeeEachOther) {
+    const ClusterImage image = cluster(kGrid);
+    const PartitionIndexes loads;
+    Rng rng(3);
+    ReplicaPlacer placer(image, loads, rng);
+    std::map<NodeId, int> copies;
+    std::map<NodeId, int> leaders;
+    for (int topic = 0; topic < 18; ++topic) {
+        auto placed = placer.place(1, 3);
+        const auto& replicas = std::get<Placement>(placed).front();
+        ++leaders[replicas.front()];
+        for (const NodeId node : replicas)
+            ++copies[node];
+    }
+    for (int32_t id = 0; id < 9; ++id) {
+        EXPECT_EQ(copies[NodeId(id)], 6);
+        EXPECT_EQ(leaders[NodeId(id)], 2);
+    }
 }
 
 }  // namespace
