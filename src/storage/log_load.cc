@@ -49,6 +49,7 @@ class LogLoader {
             s.segments[i]->synced = s.segments[i + 1]->base() <= s.recovery_point;
         }
         doubt_names();
+        MILLRACE_TRY(sync_recovered());
         s.check_invariants();
         return std::make_unique<Log>(std::move(state_));
     }
@@ -64,6 +65,16 @@ class LogLoader {
         s.folder_new = !input_.clean || s.log_end == Offset(0);
         s.directory_dirty = s.folder_new;
         s.metadata_dirty = s.epochs_dirty = s.folder_new;
+    }
+    /// With flush.messages the high watermark stands for what is on the device. What a killed
+    /// process left in the page cache is served again from here on: it has to be there first.
+    Status sync_recovered() {
+        Log::State& s = *state_;
+        const bool promised = s.config->flush_messages < LogConfig::kForever;
+        if (input_.clean || !promised || s.recovery_point >= s.log_end) return {};
+        MILLRACE_TRY_ASSIGN(const FlushWork work, s.plan_flush(false));
+        MILLRACE_TRY(work.run());
+        return s.flushed(work);
     }
     Status settle_stages();
     Result<Offset> swap_end(Offset base) const;

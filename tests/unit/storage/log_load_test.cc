@@ -1,4 +1,5 @@
 // tests/unit/storage/log_load_test.cc: damaged folders: torn tails, bad bits, lost files, swaps.
+#include "millrace/storage/log_directory.h"
 #include "unit/storage/log_fixture.h"
 
 namespace millrace::storage {
@@ -53,6 +54,27 @@ TEST(LogLoad, KilledProcessLosesNothing) {
     EXPECT_TRUE(s.w.report.recovered);
     EXPECT_EQ(s.w.report.scanned_bytes, 10 * s.batch);
     s.check_whole();
+}
+
+TEST(LogLoad, WithFlushMessagesWhatAKilledProcessLeftIsSyncedBeforeItIsServed) {
+    for (const bool promised : {true, false}) {
+        LogWorld w;
+        ASSERT_TRUE(LogDirectory::open(w.world.disk, "/data").ok());
+        ASSERT_TRUE(w.create().ok());
+        ASSERT_TRUE(w.append({}).ok());
+        ASSERT_TRUE(w.log->flush_blocking().ok());
+        ASSERT_TRUE(w.append({}).ok());  // killed before the sync that would cover it
+        if (promised) w.config->flush_messages = 1;
+        ASSERT_TRUE(w.load({.recovery_point = 1}).ok());
+        EXPECT_EQ(w.log->log_end_offset(), Offset(2));
+        EXPECT_EQ(w.log->recovery_point(), Offset(promised ? 2 : 1));
+        w.stop();
+        Rng rng(1);
+        w.world.disk.crash(support::CrashStyle::DropUnsynced, rng);
+        const Status loaded = w.load({.recovery_point = 1});
+        ASSERT_TRUE(loaded.ok()) << loaded.to_string();
+        EXPECT_EQ(w.log->log_end_offset(), Offset(promised ? 2 : 1));
+    }
 }
 
 TEST(LogLoad, MissingOrBadIndexesAreRebuilt) {
