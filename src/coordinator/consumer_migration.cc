@@ -175,6 +175,7 @@ void append_downgrade(GroupContext& context, const Tick& tick,
     edit.add(make_classic_record(edit.id(), classic.record(nullptr)));
     for (const auto& [id, member] : group.members)
         cancel_consumer_timers(context, edit.id(), id);
+    context.forget_consumer_group(edit.id());
     context.downgrades.insert_or_assign(edit.id(), std::move(classic));
 }
 

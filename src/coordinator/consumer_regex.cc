@@ -27,13 +27,11 @@ void request_regex_resolution(GroupContext& context, const Tick& tick, const Con
     const std::set<std::string> wanted = subscribed_regexes(edit.group());
     const TimerKey key{TimerKind::Regex, edit.id(), ""};
     if (wanted.empty() || context.timers.armed(key)) return;
-    const auto& images = context.regex_refreshes;
-    auto last = images.find(edit.id());
-    if (last != images.end()) {
+    const auto last = context.regex_refreshes.find(edit.id());
+    if (last != context.regex_refreshes.end()) {
         const Duration refresh = milliseconds(context.settings->consumer_regex_refresh_interval_ms);
         const bool unresolved = edit.group().regexes.size() != wanted.size();
-        const bool new_topics =
-            !last->second.image->topics.ids_by_name.same_version(context.image->topics.ids_by_name);
+        const bool new_topics = context.topic_names_offset > last->second.image_offset;
         if (tick.now <= last->second.at + kResolutionPause) return;
         if (!unresolved && !new_topics && tick.now <= last->second.at + refresh) return;
     }
@@ -44,7 +42,7 @@ void on_regex_timer(GroupContext& context, const Tick& tick, const std::string& 
                     GroupOutput& out) {
     const Group* known = context.state().find(id);
     if (known == nullptr || !known->is_consumer()) return;
-    context.regex_refreshes[id] = {tick.now, context.image};
+    context.regex_refreshes[id] = {tick.now, context.image->provenance.offset};
     ConsumerEdit edit(context.state(), id);
     bool moved = false;
     for (const std::string& regex : subscribed_regexes(*known->consumer)) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <set>
 
 #include "millrace/base/log.h"
 
@@ -84,6 +85,26 @@ void GroupContext::write(const Tick& tick, Records records, GroupOutput& out, bo
             log_warn(kLog, "records of groups were not written: {}", error_code_name(error));
         },
         out, {}, atomic);
+}
+
+void GroupContext::forget_consumer_group(const std::string& group) {
+    fresh_epochs.erase(group);
+    regex_refreshes.erase(group);
+    timers.cancel({TimerKind::Regex, group, ""});
+}
+
+void GroupContext::forget_missing_consumer_groups() {
+    std::set<std::string> missing;
+    const auto look = [&](const auto& soft) {
+        for (const auto& [id, value] : soft) {
+            const Group* known = state().find(id);
+            if (known == nullptr || !known->is_consumer()) missing.insert(id);
+        }
+    };
+    look(fresh_epochs);
+    look(regex_refreshes);
+    for (const std::string& id : missing)
+        forget_consumer_group(id);
 }
 
 void GroupContext::reconcile_classic_groups(const Tick& tick, ErrorCode error, GroupOutput& out) {

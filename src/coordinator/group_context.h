@@ -60,11 +60,13 @@ struct GroupContext {
     std::map<std::string, int32_t> fresh_epochs;
     /// The epoch of a member that must revoke before its rebalance timer fires.
     std::map<std::pair<std::string, std::string>, int32_t> rebalance_epochs;
+    /// The last resolution of a group's expressions: when, and against which image.
     struct RegexRefresh {
         Instant at;
-        metadata::ImagePtr image;  // topics that are not in it are new
+        Offset image_offset;
     };
     std::map<std::string, RegexRefresh> regex_refreshes;
+    Offset topic_names_offset = kNoOffset;  // the image that changed the list of topics last
     /// Classic groups made by a downgrade that is being written in this very event.
     std::map<std::string, ClassicGroup> downgrades;
 
@@ -83,6 +85,11 @@ struct GroupContext {
                ErrorShape shape, GroupOutput& out, Producer producer = {});
     /// Writes without an asker; a failure is put right by reconcile_classic_groups.
     void write(const Tick& tick, Records records, GroupOutput& out, bool atomic = true);
+
+    /// Soft state of a consumer group that is about to go, or to become a classic one.
+    void forget_consumer_group(const std::string& group);
+    /// The same for all that a rollback took away.
+    void forget_missing_consumer_groups();
 
     /// Live classic groups follow the state: after loading, and after a rollback, when those that
     /// were only just created vanish and their waiting requests are answered `error`.
@@ -198,6 +205,6 @@ void describe_groups(GroupContext& context, RequestId id, const GroupCaller& cal
 void delete_groups(GroupContext& context, const Tick& tick, RequestId id,
                    const wire::DeleteGroupsRequest& request, GroupOutput& out);
 /// Tombstones of the group itself; its offsets are another matter.
-void append_group_tombstones(const GroupState& state, const std::string& group, Records& records);
+void append_group_tombstones(GroupContext& context, const std::string& group, Records& records);
 
 }  // namespace millrace::coordinator

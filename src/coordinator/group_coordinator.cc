@@ -40,6 +40,7 @@ class GroupCoordinator::Impl {
         if (context_.core.on_append_failed(tick, base, error, out)) {
             context_.reconcile_classic_groups(tick, append_error_for_client(error), out);
             arm_all_consumer_timers(context_, tick);  // those of members that are back
+            context_.forget_missing_consumer_groups();
         }
         finish(out);
     }
@@ -64,6 +65,9 @@ class GroupCoordinator::Impl {
     }
     void on_image(const Tick& tick, const metadata::ImagePtr& image, Output& out) {
         const metadata::ImagePtr before = std::exchange(context_.image, image);
+        if (!before->topics.ids_by_name.same_version(image->topics.ids_by_name)) {
+            context_.topic_names_offset = image->provenance.offset;
+        }
         if (!context_.core.active()) return finish(out);
         std::map<Uuid, std::string> deleted;
         if (!before->topics.by_id.same_version(image->topics.by_id)) {
@@ -100,8 +104,9 @@ class GroupCoordinator::Impl {
         finish(out);
     }
     std::string debug_line() const {
-        return fmt::format("groups {} live {} timers {} next {} committed {} waiting {}",
+        return fmt::format("groups {} live {} soft {} timers {} next {} committed {} waiting {}",
                            context_.state().groups.size(), context_.classic_groups.size(),
+                           context_.fresh_epochs.size() + context_.regex_refreshes.size(),
                            context_.timers.size(), context_.core.next_offset().value,
                            context_.core.committed_end().value, context_.core.waiting());
     }
@@ -150,7 +155,7 @@ class GroupCoordinator::Impl {
             if (!group->consumer->members.empty()) {
                 return join_consumer(context_, tick, id, caller, request, out);
             }
-            append_group_tombstones(context_.state(), request.group_id, before);
+            append_group_tombstones(context_, request.group_id, before);
         }
         join_classic(context_, tick, id, caller, request, std::move(before), out);
     }

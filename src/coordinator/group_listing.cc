@@ -125,10 +125,11 @@ void describe_groups(GroupContext& context, RequestId id, const GroupCaller& cal
     out.replies.push_back({id, std::move(response)});
 }
 
-void append_group_tombstones(const GroupState& state, const std::string& id, Records& records) {
-    const Group* group = state.find(id);
+void append_group_tombstones(GroupContext& context, const std::string& id, Records& records) {
+    const Group* group = context.state().find(id);
     if (group == nullptr) return;
     if (group->is_consumer()) {
+        context.forget_consumer_group(id);
         append_consumer_group_tombstones(id, *group->consumer, records);
     } else {
         records.push_back(make_classic_tombstone(id));
@@ -148,7 +149,7 @@ void delete_groups(GroupContext& context, const Tick& tick, RequestId id,
         result.error_code = code(wrong);
         if (wrong != ErrorCode::None) continue;
         append_offset_tombstones(context.state(), group, records);
-        append_group_tombstones(context.state(), group, records);
+        append_group_tombstones(context, group, records);
         drop_classic_group(context, tick, group, ErrorCode::UnknownMemberId, out);
     }
     auto shape = [seen](ErrorCode e) -> GroupResponse {

@@ -63,7 +63,7 @@ void expire_group(GroupContext& context, const Tick& tick, const std::string& id
         records.push_back(make_offset_tombstone(id, key));
     }
     if (kept > 0 || !table.pending.empty() || !is_empty_group(context, id, group)) return;
-    append_group_tombstones(context.state(), id, records);
+    append_group_tombstones(context, id, records);
     dead.push_back(id);
 }
 

@@ -11,7 +11,7 @@
 //   fetch g= [of=foo-0,foo-1] [stable=1 id= epoch=]   unset g= of=foo-0 (OffsetDelete)
 //   list [states= types=]  describe g=  delete g=  cdescribe g=
 //   cgh g= id= epoch= [inst= topics=foo,bar regex= owned=7:0+1 rebalance= assignor= v=]
-//   wait ms=   hold on=1   refuse error=19   restart   leave-office
+//   wait ms=   hold on=1   refuse error=19   restart   leave-office   machine (its debug line)
 #include <gtest/gtest.h>
 
 #include <sstream>

@@ -150,6 +150,8 @@ std::string GroupWorld::run(const std::string& line) {
         settle();
     } else if (words.verb() == "refuse") {
         refuse_ = static_cast<ErrorCode>(words.number("error", 0));
+    } else if (words.verb() == "machine") {
+        print(machine_->debug_line());
     } else if (words.verb() == "restart") {
         start();
     } else if (words.verb() == "leave-office") {
