@@ -1,7 +1,7 @@
 // src/coordinator/consumer_regex.cc: when the expressions of a group are resolved, and to what.
 //
 // Source: coordinators.md 4.9; GroupMetadataManager.maybeUpdateRegularExpressions. Kafka resolves
-// on another thread; here it is an event of its own, after the heartbeat has been answered.
+// on another thread; here it is a row of short events after the heartbeat has been answered.
 #include "coordinator/consumer_group.h"
 #include "coordinator/group_records.h"
 #include "coordinator/regex.h"
@@ -12,6 +12,9 @@ namespace millrace::coordinator {
 namespace {
 
 constexpr Duration kResolutionPause = milliseconds(10'000);  // between two of one group
+/// One event looks at one expression and so many topics; the rest waits for the next one.
+constexpr size_t kTopicsPerEvent = 10'000;
+constexpr Duration kSlicePause = milliseconds(1);
 
 std::set<std::string> subscribed_regexes(const ConsumerGroup& group) {
     std::set<std::string> regexes;
@@ -19,6 +22,40 @@ std::set<std::string> subscribed_regexes(const ConsumerGroup& group) {
         if (!member->regex().empty()) regexes.insert(member->regex());
     }
     return regexes;
+}
+
+void resolve_slice(RegexResolution& work) {
+    if (work.left.empty()) return;
+    const std::string& regex = *work.left.begin();
+    auto rest = match_topics(*work.image, regex, work.from, kTopicsPerEvent, work.found[regex]);
+    work.from = rest.value_or("");
+    if (!rest) work.left.erase(work.left.begin());
+}
+
+/// One bump for all expressions whose topics changed.
+void write_resolved(GroupContext& context, const Tick& tick, const std::string& id,
+                    const RegexResolution& done, GroupOutput& out) {
+    ConsumerEdit edit(context.state(), id);
+    const std::set<std::string> wanted = subscribed_regexes(edit.group());
+    bool moved = false;
+    for (const auto& [regex, topics] : done.found) {
+        if (!wanted.contains(regex)) continue;  // nobody has it any more
+        const RegexPtr* stored = edit.group().regexes.find(regex);
+        const bool differs = stored == nullptr ? !topics.empty() : (*stored)->topics != topics;
+        if (stored != nullptr && !differs) continue;
+        wire::ConsumerGroupRegularExpressionValue value;
+        value.topics = topics;
+        value.version = done.image->provenance.offset.value;
+        value.timestamp = tick.wall.value;
+        edit.add(make_regex_record(id, regex, value));
+        moved = moved || differs;
+    }
+    if (moved) {
+        const int64_t hash = group_hash(*context.image, subscribed_names(edit.group()));
+        edit.add(make_epoch_record(id, edit.group().epoch + 1, hash));
+        context.fresh_epochs[id] = edit.group().epoch;
+    }
+    context.write(tick, edit.take(), out);
 }
 
 }  // namespace
@@ -41,28 +78,24 @@ void request_regex_resolution(GroupContext& context, const Tick& tick, const Con
 void on_regex_timer(GroupContext& context, const Tick& tick, const std::string& id,
                     GroupOutput& out) {
     const Group* known = context.state().find(id);
-    if (known == nullptr || !known->is_consumer()) return;
-    context.regex_refreshes[id] = {tick.now, context.image->provenance.offset};
-    ConsumerEdit edit(context.state(), id);
-    bool moved = false;
-    for (const std::string& regex : subscribed_regexes(*known->consumer)) {
-        wire::ConsumerGroupRegularExpressionValue value;
-        value.topics = topics_matching(*context.image, regex);
-        value.version = context.image->provenance.offset.value;
-        value.timestamp = tick.wall.value;
-        const RegexPtr* stored = known->consumer->regexes.find(regex);
-        const bool differs =
-            stored == nullptr ? !value.topics.empty() : (*stored)->topics != value.topics;
-        if (stored != nullptr && !differs) continue;
-        edit.add(make_regex_record(id, regex, value));
-        moved = moved || differs;
+    if (known == nullptr || !known->is_consumer()) {
+        context.regex_resolutions.erase(id);
+        return;
     }
-    if (moved) {
-        const int64_t hash = group_hash(*context.image, subscribed_names(edit.group()));
-        edit.add(make_epoch_record(id, edit.group().epoch + 1, hash));
-        context.fresh_epochs[id] = edit.group().epoch;
+    const auto [at, begun] = context.regex_resolutions.try_emplace(id);
+    if (begun) {
+        at->second.image = context.image;
+        at->second.left = subscribed_regexes(*known->consumer);
+        context.regex_refreshes[id] = {tick.now, context.image->provenance.offset};
     }
-    context.write(tick, edit.take(), out);
+    resolve_slice(at->second);
+    if (!at->second.left.empty()) {
+        context.timers.arm({TimerKind::Regex, id, ""}, tick.now + kSlicePause);
+        return;
+    }
+    const RegexResolution done = std::move(at->second);
+    context.regex_resolutions.erase(at);
+    write_resolved(context, tick, id, done, out);
 }
 
 }  // namespace millrace::coordinator

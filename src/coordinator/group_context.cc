@@ -90,6 +90,7 @@ void GroupContext::write(const Tick& tick, Records records, GroupOutput& out, bo
 void GroupContext::forget_consumer_group(const std::string& group) {
     fresh_epochs.erase(group);
     regex_refreshes.erase(group);
+    regex_resolutions.erase(group);
     timers.cancel({TimerKind::Regex, group, ""});
 }
 

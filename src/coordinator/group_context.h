@@ -4,6 +4,7 @@
 #include <compare>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,14 @@ struct TimerKey {
     friend auto operator<=>(const TimerKey&, const TimerKey&) = default;
 };
 
+/// The expressions of one group on their way through the topics of one image, slice by slice.
+struct RegexResolution {
+    metadata::ImagePtr image;
+    std::set<std::string> left;                             // the first one is worked on
+    std::string from;                                       // its next topic
+    std::map<std::string, std::vector<std::string>> found;  // topics, ascending
+};
+
 struct GroupContext {
     GroupContext(std::shared_ptr<const GroupSettings> given, uint64_t seed)
         : settings(std::move(given)),
@@ -67,6 +76,8 @@ struct GroupContext {
     };
     std::map<std::string, RegexRefresh> regex_refreshes;
     Offset topic_names_offset = kNoOffset;  // the image that changed the list of topics last
+    /// Resolutions under way, by group; their Regex timer is armed.
+    std::map<std::string, RegexResolution> regex_resolutions;
     /// Classic groups made by a downgrade that is being written in this very event.
     std::map<std::string, ClassicGroup> downgrades;
 

@@ -27,14 +27,17 @@ std::optional<std::string> regex_problem(const std::string& regex) {
     return compiled.error();
 }
 
-std::vector<std::string> topics_matching(const metadata::Image& image, const std::string& regex) {
-    std::vector<std::string> names;
+std::optional<std::string> match_topics(const metadata::Image& image, const std::string& regex,
+                                        const std::string& from, size_t topics_max,
+                                        std::vector<std::string>& names) {
     const RE2 compiled(regex, options());
-    if (!compiled.ok()) return names;
-    for (const auto& [name, id] : image.topics.ids_by_name) {
-        if (RE2::FullMatch(name, compiled)) names.push_back(name);
+    if (!compiled.ok()) return std::nullopt;
+    const auto& topics = image.topics.ids_by_name;
+    for (auto at = topics.lower_bound(from); at != topics.end(); ++at) {
+        if (topics_max-- == 0) return at->first;
+        if (RE2::FullMatch(at->first, compiled)) names.push_back(at->first);
     }
-    return names;
+    return std::nullopt;
 }
 
 }  // namespace millrace::coordinator

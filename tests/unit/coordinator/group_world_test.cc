@@ -189,17 +189,19 @@ void GroupWorld::topic(const Words& words) {
         next->topics.ids_by_name.erase(name);
         next->topics.by_id.erase(id);
     } else {
-        auto image = std::make_shared<metadata::TopicImage>();
-        image->name = words.text("name");
-        image->id = id;
-        for (int32_t i = 0; i < words.number("partitions", 1); ++i) {
-            auto partition = std::make_shared<metadata::PartitionImage>();
-            partition->replicas = {NodeId(1)};
-            partition->leader = NodeId(1);
-            image->partitions.set(PartitionIndex(i), std::move(partition));
+        for (int64_t n = 0; n < words.number("count", 1); ++n) {
+            auto image = std::make_shared<metadata::TopicImage>();
+            image->name = words.text("name") + (words.has("count") ? std::to_string(n) : "");
+            image->id = Uuid{0, id.low + static_cast<uint64_t>(n)};
+            for (int32_t i = 0; i < words.number("partitions", 1); ++i) {
+                auto partition = std::make_shared<metadata::PartitionImage>();
+                partition->replicas = {NodeId(1)};
+                partition->leader = NodeId(1);
+                image->partitions.set(PartitionIndex(i), std::move(partition));
+            }
+            next->topics.ids_by_name.set(image->name, image->id);
+            next->topics.by_id.set(image->id, image);
         }
-        next->topics.ids_by_name.set(image->name, id);
-        next->topics.by_id.set(id, std::move(image));
     }
     image_ = std::move(next);
     out_.clear();

@@ -18,8 +18,19 @@ TEST(Regex, MatchesWholeNamesInOrder) {
         {"^f.o$", {"foo"}}, {"__.*", {"__consumer_offsets"}}, {"nothing", {}},
         {"(", {}},
     };
-    for (const auto& row : kTable)
-        EXPECT_EQ(topics_matching(image, row.regex), row.names) << row.regex;
+    for (const auto& row : kTable) {
+        std::vector<std::string> names;
+        EXPECT_EQ(match_topics(image, row.regex, "", 100, names), std::nullopt);
+        EXPECT_EQ(names, row.names) << row.regex;
+        // In slices of two topics the same.
+        std::vector<std::string> sliced;
+        std::optional<std::string> from = "";
+        int slices = 0;
+        for (; from; ++slices)
+            from = match_topics(image, row.regex, *from, 2, sliced);
+        EXPECT_EQ(sliced, row.names) << row.regex;
+        EXPECT_LE(slices, 3);
+    }
 }
 
 TEST(Regex, SaysWhatIsWrong) {
