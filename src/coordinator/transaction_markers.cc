@@ -10,8 +10,9 @@ namespace millrace::coordinator {
 
 namespace {
 constexpr LogChannel kLog{"transactions"};
-/// Until a marker or a completion that was refused is tried again.
-constexpr Duration kRetryDelay = milliseconds(50);
+/// Until a marker or a completion that was refused is tried again: twice as long each time.
+constexpr Duration kRetryDelayMin = milliseconds(50);
+constexpr Duration kRetryDelayMax = milliseconds(500);
 /// Tombstones of one batch, in bytes (Kafka's limit).
 constexpr size_t kTombstoneBytesMax = 16'384;
 
@@ -37,6 +38,7 @@ void TransactionCoordinator::on_prepared(const Tick&, const std::string& id) {
     entry.pending = completion_of(entry.txn->state);
     entry.unmarked = entry.txn->partitions;
     entry.marker_retry.clear();
+    forget_retry(id);
     if (entry.unmarked.empty()) {
         to_complete_.push_back(id);
     } else {
@@ -71,6 +73,7 @@ void TransactionCoordinator::on_marker(const Tick& tick, const std::string& tran
                  transactional_id, partition.to_string(), error_code_name(error));
         entry.unmarked.clear();
         entry.marker_retry.clear();
+        forget_retry(transactional_id);
         return finish(tick, out);
     }
     if (error == ErrorCode::None || gone || pointless) {
@@ -80,10 +83,13 @@ void TransactionCoordinator::on_marker(const Tick& tick, const std::string& tran
         }
         entry.unmarked.erase(partition);
         entry.marker_retry.erase(partition);
-        if (entry.unmarked.empty()) complete(tick, transactional_id, out);
+        if (entry.unmarked.empty()) {
+            forget_retry(transactional_id);
+            complete(tick, transactional_id, out);
+        }
     } else {
         entry.marker_retry.insert(partition);
-        arm_retry(tick);
+        arm_retry(tick, transactional_id);
     }
     finish(tick, out);
 }
@@ -97,7 +103,11 @@ void TransactionCoordinator::complete(const Tick& tick, const std::string& id, O
         [this, id, written](const Tick& later, ErrorCode error,
                                   CoordinatorOutput<TxnResponse>&) {
             on_completed(id, written, error);
-            if (entries_.at(id).completion_retry) arm_retry(later);
+            if (entries_.at(id).completion_retry) {
+                arm_retry(later, id);
+            } else {
+                forget_retry(id);
+            }
         },
         out);
 }
@@ -116,12 +126,29 @@ void TransactionCoordinator::on_completed(const std::string& id, const Transacti
     entry.completion_retry = true;
 }
 
-void TransactionCoordinator::arm_retry(const Tick& tick) {
-    next_retry_ = std::min(next_retry_, tick.now + kRetryDelay);
+void TransactionCoordinator::arm_retry(const Tick& tick, const std::string& id) {
+    Retry& retry = retries_.try_emplace(id, Retry{Instant::never(), kRetryDelayMin}).first->second;
+    if (retry.at != Instant::never()) return;
+    retry.at = tick.now + retry.delay;
+    retry.delay = std::min(retry.delay + retry.delay, kRetryDelayMax);
+    retry_queue_.emplace(retry.at, id);
+}
+
+void TransactionCoordinator::forget_retry(const std::string& id) {
+    const auto found = retries_.find(id);
+    if (found == retries_.end()) return;
+    retry_queue_.erase({found->second.at, id});
+    retries_.erase(found);
 }
 
 void TransactionCoordinator::retry(const Tick& tick, Output& out) {
-    for (auto& [id, entry] : entries_) {
+    std::vector<std::string> due;
+    while (!retry_queue_.empty() && retry_queue_.begin()->first <= tick.now) {
+        due.push_back(std::move(retry_queue_.extract(retry_queue_.begin()).value().second));
+        retries_.at(due.back()).at = Instant::never();
+    }
+    for (const std::string& id : due) {
+        Entry& entry = entries_.at(id);
         if (!entry.marker_retry.empty()) {
             ask_markers(id, std::exchange(entry.marker_retry, {}));
         }
@@ -243,16 +270,15 @@ void TransactionCoordinator::on_resign(const Tick& tick, Output& out) {
     needs_id_.clear();
     markers_.clear();
     to_complete_.clear();
-    next_abort_ = next_expire_ = next_retry_ = Instant::never();
+    retries_.clear();
+    retry_queue_.clear();
+    next_abort_ = next_expire_ = Instant::never();
 }
 
 void TransactionCoordinator::on_tick(const Tick& tick, Output& out) {
     core_.on_tick(tick, out);
     if (core_.active()) {
-        if (tick.now >= next_retry_) {
-            next_retry_ = Instant::never();
-            retry(tick, out);
-        }
+        retry(tick, out);
         if (tick.now >= next_abort_) {
             next_abort_ = tick.now + options_.abort_interval;
             abort_timed_out(tick, out);
@@ -273,7 +299,9 @@ void TransactionCoordinator::finish(const Tick& tick, Output& out) {
     for (MarkersWanted& wanted : markers_)
         out.markers.push_back(std::move(wanted));
     markers_.clear();
-    out.wake_at = std::min({core_.wake_at(), next_abort_, next_expire_, next_retry_});
+    const Instant next_retry =
+        retry_queue_.empty() ? Instant::never() : retry_queue_.begin()->first;
+    out.wake_at = std::min({core_.wake_at(), next_abort_, next_expire_, next_retry});
 }
 
 }  // namespace millrace::coordinator

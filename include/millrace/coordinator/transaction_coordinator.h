@@ -13,8 +13,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -161,7 +163,8 @@ class TransactionCoordinator {
     void abort_timed_out(const Tick& tick, Output& out);
     void expire(const Tick& tick, Output& out);
     void retry(const Tick& tick, Output& out);
-    void arm_retry(const Tick& tick);
+    void arm_retry(const Tick& tick, const std::string& id);
+    void forget_retry(const std::string& id);
     void reply(RequestId id, TxnResponse response, CoordinatorOutput<TxnResponse>& out) const;
     /// Every event ends here.
     void finish(const Tick& tick, Output& out);
@@ -176,7 +179,13 @@ class TransactionCoordinator {
     std::vector<std::string> to_complete_;     // prepared without partitions: nothing to mark
     Instant next_abort_ = Instant::never();
     Instant next_expire_ = Instant::never();
-    Instant next_retry_ = Instant::never();
+    /// Ids whose markers or completion were refused; each waits longer from time to time.
+    struct Retry {
+        Instant at = Instant::never();  // never: asked again, not yet answered
+        Duration delay;
+    };
+    std::map<std::string, Retry> retries_;
+    std::set<std::pair<Instant, std::string>> retry_queue_;  // those with a time
 };
 
 static_assert(CoordinatorMachine<TransactionCoordinator>);
