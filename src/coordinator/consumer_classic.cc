@@ -277,6 +277,7 @@ void leave_consumer(GroupContext& context, const Tick& tick, RequestId id, bool 
         },
         out);
     settle_downgrade(context, tick, edit, out);
+    restore_timers(context, tick, request.group_id, leaving);
 }
 
 }  // namespace millrace::coordinator

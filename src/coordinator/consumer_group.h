@@ -67,6 +67,10 @@ void arm_consumer_timers(GroupContext& context, const Tick& tick, const std::str
                          const ConsumerMember& before, const ConsumerMember& after);
 void cancel_consumer_timers(GroupContext& context, const std::string& group,
                             const std::string& member);
+/// After the write that removes `leaving`: when it was refused at once (too large for a batch, as a
+/// downgrade may be) its members are still there, and get their timers back. True: it was.
+bool restore_timers(GroupContext& context, const Tick& tick, const std::string& group,
+                    const std::vector<std::string>& leaving);
 /// Tombstones of members that go, and the bump that follows; downgrades the group when only
 /// classic members stay and the policy allows it.
 void remove_consumer_members(GroupContext& context, const Tick& tick, ConsumerEdit& edit,

@@ -318,6 +318,7 @@ class Heartbeat {
         response.member_epoch = request_.member_epoch;
         finish(std::move(response));
         settle_downgrade(context_, tick_, edit_, out_);
+        restore_timers(context_, tick_, request_.group_id, {request_.member_id});
     }
     static ConsumerMember away(const ConsumerMember& member) {
         ConsumerMember result = member;
@@ -343,6 +344,9 @@ class Heartbeat {
     std::string drawn_id_;
 };
 
+/// After a fence that was refused at once (Kafka's coordinator timer waits as long).
+constexpr Duration kFenceRetry = milliseconds(500);
+
 void fence(GroupContext& context, const Tick& tick, const TimerKey& key, GroupOutput& out) {
     const Group* group = context.state().find(key.group);
     if (group == nullptr || !group->is_consumer()) return;
@@ -352,6 +356,9 @@ void fence(GroupContext& context, const Tick& tick, const TimerKey& key, GroupOu
     remove_consumer_members(context, tick, edit, {key.member});
     context.write(tick, edit.take(), out);
     settle_downgrade(context, tick, edit, out);
+    if (restore_timers(context, tick, key.group, {key.member})) {
+        context.timers.arm({TimerKind::Session, key.group, key.member}, tick.now + kFenceRetry);
+    }
 }
 
 }  // namespace
@@ -383,6 +390,21 @@ void arm_all_consumer_timers(GroupContext& context, const Tick& tick) {
         for (const auto& [member_id, member] : group.consumer->members)
             arm_consumer_timers(context, tick, id, *member, *member);
     }
+}
+
+bool restore_timers(GroupContext& context, const Tick& tick, const std::string& group,
+                    const std::vector<std::string>& leaving) {
+    const Group* known = context.state().find(group);
+    if (known == nullptr || !known->is_consumer()) return false;
+    const auto& members = known->consumer->members;
+    const bool refused = std::any_of(leaving.begin(), leaving.end(),
+                                     [&](const auto& id) { return members.contains(id); });
+    if (!refused) return false;
+    for (const auto& [id, member] : members) {
+        if (context.timers.armed({TimerKind::Session, group, id})) continue;
+        arm_consumer_timers(context, tick, group, *member, *member);
+    }
+    return true;
 }
 
 void remove_consumer_members(GroupContext& context, const Tick& tick, ConsumerEdit& edit,

@@ -4,7 +4,8 @@
 // the outputs; the change is then read as a diff. Commands, with their key=value words:
 //   set NAME=VALUE ...          settings, before anything else
 //   topic name=foo id=7 partitions=4 [count=5: foo0 to foo4] | untopic id=7
-//   join c=A g=g v=9 [id= inst= protos=range:foo,other:bar owned=foo0+foo1 session= rebalance=]
+//   join c=A g=g v=9 [id= inst= protos=range:foo,other:bar owned=foo0+foo1 session= rebalance=
+//        pad=: bytes of user data]
 //   sync g= id= gen= [inst= assign=A#1:foo0+foo1,B#1:foo2]   beat g= id= gen= [inst=]
 //   leave g= id= [inst=] [v=]   commit g= [id= gen= inst= v=] at=foo-0:42,foo-1:7 [meta= keep=]
 //   txncommit g= pid= at=...    marker pid= commit=1

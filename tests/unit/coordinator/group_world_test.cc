@@ -39,8 +39,9 @@ void add_partitions(const std::string& text, Topics& topics) {
     }
 }
 
-Buffer subscription(const std::string& topics, const std::string& owned) {
+Buffer subscription(const std::string& topics, const std::string& owned, int64_t pad) {
     wire::ConsumerProtocolSubscription value;
+    if (pad > 0) value.user_data = Buffer::copy_of(std::string(static_cast<size_t>(pad), 'x'));
     value.topics = split(topics, '+');
     add_partitions(owned, value.owned_partitions);
     wire::Writer writer;
@@ -236,7 +237,8 @@ GroupRequest GroupWorld::make_request(const Words& words) const {
         for (const std::string& protocol : split(words.text("protos", "range:foo"), ',')) {
             const size_t colon = protocol.find(':');
             r.protocols.push_back({protocol.substr(0, colon),
-                                   subscription(protocol.substr(colon + 1), words.text("owned")),
+                                   subscription(protocol.substr(colon + 1), words.text("owned"),
+                                                words.number("pad", 0)),
                                    {}});
         }
         return r;
