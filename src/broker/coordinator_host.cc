@@ -75,7 +75,21 @@ CoordinatorHost::Impl::Impl(Shard& s)
 CoordinatorHost::CoordinatorHost(Shard& shard) : impl_(std::make_unique<Impl>(shard)) {}
 CoordinatorHost::~CoordinatorHost() = default;
 
+void CoordinatorHost::Impl::note_partition_count(CoordinatorKind kind) {
+    const metadata::TopicImage* topic =
+        shard.image().topics.find(std::string_view(topic_of(kind).name));
+    if (topic == nullptr) return;
+    KeySpace& space = key_spaces[static_cast<size_t>(kind)];
+    const auto count = static_cast<int32_t>(topic->partitions.size());
+    if (space.topic_id != topic->id) space = {topic->id, count, count};
+    if (std::exchange(space.seen, count) == count) return;
+    log_warn(kLog, "{} has {} partitions now; keys stay on the first {} until this node restarts",
+             topic->name, count, space.count);
+}
+
 void CoordinatorHost::on_image() {
+    impl_->note_partition_count(CoordinatorKind::Group);
+    impl_->note_partition_count(CoordinatorKind::Transaction);
     const int16_t level = impl_->transaction_version();
     impl_->groups.on_image();
     impl_->txns.on_image();
@@ -97,10 +111,12 @@ PartitionIndex CoordinatorHost::partition_of(CoordinatorKind kind, std::string_v
     const InternalTopic& internal = topic_of(kind);
     const metadata::TopicImage* topic =
         impl_->shard.image().topics.find(std::string_view(internal.name));
-    const auto count = topic != nullptr
-                           ? static_cast<int32_t>(topic->partitions.size())
-                           : static_cast<int32_t>(
-                                 impl_->shard.config().number(internal.partitions_key));
+    const Impl::KeySpace& space = impl_->key_spaces[static_cast<size_t>(kind)];
+    auto count = static_cast<int32_t>(impl_->shard.config().number(internal.partitions_key));
+    if (topic != nullptr) {
+        count = topic->id == space.topic_id ? space.count
+                                            : static_cast<int32_t>(topic->partitions.size());
+    }
     return PartitionIndex(coordinator::coordinator_partition(key, count));
 }
 

@@ -49,6 +49,15 @@ struct CoordinatorHost::Impl {
     CoordinatorRunner<coordinator::GroupCoordinator> groups;
     CoordinatorRunner<coordinator::TransactionCoordinator> txns;
     int32_t next_correlation = 1;
+    /// Over how many partitions the keys of a topic are spread: what this node saw first of it.
+    /// More partitions would send a live group to a machine that knows nothing of it.
+    struct KeySpace {
+        Uuid topic_id;
+        int32_t count = 0;
+        int32_t seen = 0;  // by the newest image
+    };
+    void note_partition_count(CoordinatorKind kind);
+    KeySpace key_spaces[2];  // by CoordinatorKind
     bool creating[2] = {false, false};  // by CoordinatorKind
     /// Of the last attempt: clients ask many times a second, the log says only changes.
     ErrorCode create_error[2] = {ErrorCode::None, ErrorCode::None};

@@ -72,6 +72,8 @@ class CoordinatorHost {
         return route(CoordinatorKind::Transaction, transactional_id);
     }
     /// The partition of `key`, by the topic's partition count (the config's while there is none).
+    /// Partitions added later count from the next start of the node, as in Kafka, which reads the
+    /// number once: no key moves away from its state under a running coordinator.
     PartitionIndex partition_of(CoordinatorKind kind, std::string_view key) const;
     /// FindCoordinator: the node that leads the key's partition; COORDINATOR_NOT_AVAILABLE while
     /// there is none, which also starts the creation of the internal topic.
