@@ -163,11 +163,12 @@ void join_consumer(GroupContext& context, const Tick& tick, RequestId id, const 
         }
     }
     Pass pass;
+    const std::string old = mapped != nullptr ? *mapped : "";
+    pass.downgrades = mapped != nullptr && should_downgrade_replacing(context, group, old);
     const ConsumerMember* stored = group.member(member_id);
     if (stored != nullptr) {
         pass.before = *stored;
     } else if (mapped != nullptr) {
-        const std::string old = *mapped;
         pass.before = replace_consumer_member(edit, *group.member(old), member_id);
         cancel_consumer_timers(context, request.group_id, old);
     } else {
@@ -181,9 +182,14 @@ void join_consumer(GroupContext& context, const Tick& tick, RequestId id, const 
     }
     const auto after = run_pass(context, tick, edit, pass);
     if (!after) return refuse(ErrorCode::UnknownMemberId, member_id);
-    arm_consumer_timers(context, tick, request.group_id, pass.before, *after);
-    context.timers.cancel({TimerKind::ClassicJoin, request.group_id, member_id});
-    arm_member_timer(context, tick, TimerKind::ClassicSync, request.group_id, *after);
+    const bool stale = edit.group().epoch > edit.group().target_epoch;
+    if (pass.downgrades) {
+        append_downgrade(context, tick, {}, edit);
+    } else {
+        arm_consumer_timers(context, tick, request.group_id, pass.before, *after);
+        context.timers.cancel({TimerKind::ClassicJoin, request.group_id, member_id});
+        arm_member_timer(context, tick, TimerKind::ClassicSync, request.group_id, *after);
+    }
     wire::JoinGroupResponse response;
     response.generation_id = after->epoch;
     response.protocol_type = kConsumerProtocolType;
@@ -196,6 +202,9 @@ void join_consumer(GroupContext& context, const Tick& tick, RequestId id, const 
             return join_refused(version, member_id, e);
         },
         out);
+    if (!pass.downgrades) return;
+    settle_downgrade(context, tick, edit, out, stale);
+    restore_timers(context, tick, request.group_id, {old});
 }
 
 void sync_consumer(GroupContext& context, const Tick& tick, RequestId id,

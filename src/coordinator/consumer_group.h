@@ -58,6 +58,8 @@ struct Pass {
     ConsumerMember updated;  // with what the request says
     bool is_new = false;
     std::optional<Partitions> owned;  // nothing: not said
+    /// The group turns classic with it: it gets no new target, and a stale one is not followed.
+    bool downgrades = false;
 };
 /// Nothing: FENCED_MEMBER_EPOCH. Else the member as it is afterwards.
 std::optional<ConsumerMember> run_pass(GroupContext& context, const Tick& tick, ConsumerEdit& edit,
@@ -112,13 +114,16 @@ void append_upgrade(GroupContext& context, const Tick& tick, const ClassicGroup&
                     ConsumerEdit& edit);
 void append_downgrade(GroupContext& context, const Tick& tick,
                       const std::vector<std::string>& leaving, ConsumerEdit& edit);
-/// After the write of a downgrade: the live classic group, and its rebalance.
+/// After the write of a downgrade: the live classic group, and its rebalance where there is one.
 void settle_downgrade(GroupContext& context, const Tick& tick, const ConsumerEdit& edit,
-                      GroupOutput& out);
+                      GroupOutput& out, bool rebalance = true);
 /// For a classic member, in the version of its own subscription.
 Buffer assignment_bytes(const metadata::Image& image, const ConsumerMember& member,
                         const Partitions& partitions);
 bool should_downgrade(const GroupContext& context, const ConsumerGroup& group,
                       const std::vector<std::string>& leaving);
+/// The same when a classic member takes the place of `replaced`.
+bool should_downgrade_replacing(const GroupContext& context, const ConsumerGroup& group,
+                                const std::string& replaced);
 
 }  // namespace millrace::coordinator

@@ -152,6 +152,15 @@ bool should_downgrade(const GroupContext& context, const ConsumerGroup& group,
     return staying > 0 && staying <= static_cast<size_t>(context.settings->max_size);
 }
 
+bool should_downgrade_replacing(const GroupContext& context, const ConsumerGroup& group,
+                                const std::string& replaced) {
+    if (!may_downgrade(context.settings->consumer_migration_policy)) return false;
+    for (const auto& [id, member] : group.members) {
+        if (id != replaced && !member->uses_classic_protocol()) return false;
+    }
+    return group.members.size() <= static_cast<size_t>(context.settings->max_size);
+}
+
 void append_downgrade(GroupContext& context, const Tick& tick,
                       const std::vector<std::string>& leaving, ConsumerEdit& edit) {
     const ConsumerGroup group = edit.group();
@@ -180,7 +189,7 @@ void append_downgrade(GroupContext& context, const Tick& tick,
 }
 
 void settle_downgrade(GroupContext& context, const Tick& tick, const ConsumerEdit& edit,
-                      GroupOutput& out) {
+                      GroupOutput& out, bool rebalance) {
     auto node = context.downgrades.extract(edit.id());
     if (node.empty()) return;
     const Group* known = context.state().find(edit.id());
@@ -189,7 +198,7 @@ void settle_downgrade(GroupContext& context, const Tick& tick, const ConsumerEdi
         context.classic_groups.insert_or_assign(edit.id(), std::move(node.mapped())).first->second;
     for (const ClassicMember* m : live.in_order())
         arm_heartbeat(context, tick, live, *m);
-    prepare_rebalance(context, tick, live, out);
+    if (rebalance) prepare_rebalance(context, tick, live, out);
 }
 
 }  // namespace millrace::coordinator

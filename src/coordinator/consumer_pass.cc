@@ -216,7 +216,12 @@ std::optional<ConsumerMember> run_pass(GroupContext& context, const Tick& tick, 
     const int32_t interval = consumer_configs(context, edit.id()).assignment_interval_ms;
     const bool due = group.target_timestamp_ms == 0 || interval == 0 ||
                      tick.wall.value >= group.target_timestamp_ms + interval;
-    if (group.epoch > group.target_epoch && due) write_target(context, tick, edit);
+    const bool stale = group.epoch > group.target_epoch;
+    if (stale && pass.downgrades) {
+        const ConsumerMember* member = group.member(updated.id);
+        return member == nullptr ? updated : *member;
+    }
+    if (stale && due) write_target(context, tick, edit);
 
     const ConsumerGroup after = edit.group();
     const ConsumerMember* stored = after.member(updated.id);
