@@ -103,6 +103,23 @@ bool must_rejoin(const ConsumerGroup& group, const ConsumerMember& member) {
     return false;
 }
 
+/// A member that joined has to sync within its rebalance timeout.
+void arm_joined(GroupContext& context, const Tick& tick, const std::string& group,
+                const ConsumerMember& before, const ConsumerMember& after) {
+    arm_consumer_timers(context, tick, group, before, after);
+    context.timers.cancel({TimerKind::ClassicJoin, group, after.id});
+    arm_member_timer(context, tick, TimerKind::ClassicSync, group, after);
+}
+
+wire::JoinGroupResponse joined(const ConsumerMember& member, const std::string& protocol) {
+    wire::JoinGroupResponse response;
+    response.generation_id = member.epoch;
+    response.protocol_type = kConsumerProtocolType;
+    response.protocol_name = protocol;
+    response.member_id = member.id;
+    return response;
+}
+
 wire::HeartbeatResponse heartbeat_answer(ErrorCode error) {
     wire::HeartbeatResponse response;
     response.error_code = code(error);
@@ -186,18 +203,11 @@ void join_consumer(GroupContext& context, const Tick& tick, RequestId id, const 
     if (pass.downgrades) {
         append_downgrade(context, tick, {}, edit);
     } else {
-        arm_consumer_timers(context, tick, request.group_id, pass.before, *after);
-        context.timers.cancel({TimerKind::ClassicJoin, request.group_id, member_id});
-        arm_member_timer(context, tick, TimerKind::ClassicSync, request.group_id, *after);
+        arm_joined(context, tick, request.group_id, pass.before, *after);
     }
-    wire::JoinGroupResponse response;
-    response.generation_id = after->epoch;
-    response.protocol_type = kConsumerProtocolType;
-    response.protocol_name = request.protocols.front().name;
-    response.member_id = member_id;
     const int16_t version = caller.version;
     context.write(
-        tick, id, edit.take(), std::move(response),
+        tick, id, edit.take(), joined(*after, request.protocols.front().name),
         [version, member_id](ErrorCode e) -> GroupResponse {
             return join_refused(version, member_id, e);
         },
