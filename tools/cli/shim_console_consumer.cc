@@ -70,13 +70,6 @@ struct Plan {
     int64_t max_messages = -1;
 };
 
-void exclusive(const ShimOptions& options, const char* before, const char* now) {
-    if (options.has(now) && options.has(before)) {
-        options.usage(fmt::format("Options --{} and --{} cannot be specified together.", before,
-                                  now));
-    }
-}
-
 void warn(const ShimOptions& options, const char* before, const char* now) {
     if (!options.has(before)) return;
     std::cout << fmt::format("Option --{} is deprecated and will be removed in a future version. "
@@ -97,8 +90,8 @@ void check(const ShimOptions& options) {
         options.usage("The partition is required when offset is specified.");
     }
     options.require("bootstrap-server");
-    exclusive(options, "consumer-property", "command-property");
-    exclusive(options, "consumer.config", "command-config");
+    options.exclusive("consumer-property", "command-property");
+    options.exclusive("consumer.config", "command-config");
     warn(options, "consumer-property", "command-property");
     warn(options, "consumer.config", "command-config");
 }
@@ -189,7 +182,7 @@ Plan plan_of(const ShimOptions& options) {
     if (const auto timeout = options.number("timeout-ms"); timeout && *timeout >= 0)
         plan.timeout_ms = *timeout;
     plan.max_messages = options.number("max-messages").value_or(-1);
-    exclusive(options, "property", "formatter-property");
+    options.exclusive("property", "formatter-property");
     warn(options, "property", "formatter-property");
     Properties formatting = merged(options, {"formatter-config"}, {});
     if (const auto name = options.value("key-deserializer"); name && !name->empty())

@@ -57,13 +57,6 @@ std::vector<ShimOption> table() {
     };
 }
 
-void exclusive(const ShimOptions& options, const char* now, const char* before) {
-    if (options.has(now) && options.has(before)) {
-        options.usage(fmt::format("Options --{} and --{} cannot be specified together.", now,
-                                  before));
-    }
-}
-
 void warn(const ShimOptions& options, const char* before, const char* now) {
     if (!options.has(before)) return;
     std::cout << fmt::format("Warning: --{} is deprecated and will be removed in a future version. "
@@ -74,9 +67,9 @@ void warn(const ShimOptions& options, const char* before, const char* now) {
 void check(const ShimOptions& options) {
     options.help_or_version(kAbout);
     options.require("topic");
-    exclusive(options, "command-config", "producer.config");
-    exclusive(options, "command-property", "producer-property");
-    exclusive(options, "reader-property", "property");
+    options.exclusive("command-config", "producer.config");
+    options.exclusive("command-property", "producer-property");
+    options.exclusive("reader-property", "property");
     warn(options, "producer-property", "command-property");
     warn(options, "producer.config", "command-config");
     warn(options, "property", "reader-property");

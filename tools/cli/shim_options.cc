@@ -161,6 +161,11 @@ void ShimOptions::require(const std::string& name) const {
     if (!has(name)) usage(fmt::format("Missing required argument \"[{}]\"", name));
 }
 
+void ShimOptions::exclusive(const std::string& one, const std::string& other) const {
+    if (!has(one) || !has(other)) return;
+    usage(fmt::format("Options --{} and --{} cannot be specified together.", one, other));
+}
+
 void ShimOptions::forbid(const std::string& used, const std::vector<std::string>& invalid) const {
     if (!has(used)) return;
     for (const std::string& other : invalid) {

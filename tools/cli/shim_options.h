@@ -48,6 +48,8 @@ class ShimOptions {
     /// Ends for --help and --version.
     void help_or_version(const std::string& message) const;
     void require(const std::string& name) const;
+    /// Not both.
+    void exclusive(const std::string& one, const std::string& other) const;
     void forbid(const std::string& used, const std::vector<std::string>& invalid) const;
 
   private:

@@ -4,37 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <iostream>
 #include <sstream>
 
 #include "cli/murmur2.h"
 #include "cli/output.h"
+#include "unit/cli/run_words.h"
 
 namespace millrace::cli {
 namespace {
-
-struct Outcome {
-    int exit_code = -1;
-    std::string out;
-    std::string err;
-};
-
-Outcome run_words(std::vector<std::string> words) {
-    std::vector<const char*> argv{"millrace"};
-    for (const std::string& word : words)
-        argv.push_back(word.c_str());
-    std::ostringstream out;
-    std::ostringstream err;
-    std::streambuf* old_out = std::cout.rdbuf(out.rdbuf());
-    std::streambuf* old_err = std::cerr.rdbuf(err.rdbuf());
-    Outcome outcome;
-    outcome.exit_code = run(static_cast<int>(argv.size()), argv.data());
-    std::cout.rdbuf(old_out);
-    std::cerr.rdbuf(old_err);
-    outcome.out = out.str();
-    outcome.err = err.str();
-    return outcome;
-}
 
 struct ErrorCase {
     std::vector<std::string> words;
@@ -91,38 +68,38 @@ TEST(CliErrors, SayWhatAndHow) {
          "dev\",\"exitCode\":3}\n"},
     };
     for (const ErrorCase& c : cases) {
-        const Outcome outcome = run_words(c.words);
+        const Outcome outcome = run_millrace(c.words);
         EXPECT_EQ(outcome.exit_code, c.exit_code) << c.err;
         EXPECT_EQ(outcome.err, c.err);
     }
 }
 
 TEST(CliHelp, ListsTheCommands) {
-    const Outcome help = run_words({"--help"});
+    const Outcome help = run_millrace({"--help"});
     EXPECT_EQ(help.exit_code, kDone);
     for (const char* command : {"topic", "produce", "consume", "cluster", "config", "log", "health",
                                 "version", "completion"}) {
         EXPECT_NE(help.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
     }
     EXPECT_EQ(help.out.find("__complete"), std::string::npos);
-    EXPECT_EQ(run_words({}).exit_code, kUsage);
-    const Outcome create = run_words({"topic", "create", "--help"});
+    EXPECT_EQ(run_millrace({}).exit_code, kUsage);
+    const Outcome create = run_millrace({"topic", "create", "--help"});
     EXPECT_EQ(create.exit_code, kDone);
     EXPECT_NE(create.out.find("Usage: millrace topic create [OPTIONS] name..."), std::string::npos)
         << create.out;
 }
 
 TEST(CliVersion, ForPeopleAndPrograms) {
-    EXPECT_EQ(run_words({"version"}).out, "millrace 0.1.0 (speaks Apache Kafka 4.3)\n");
-    EXPECT_EQ(nlohmann::json::parse(run_words({"version", "-o", "json"}).out)["kind"], "Version");
+    EXPECT_EQ(run_millrace({"version"}).out, "millrace 0.1.0 (speaks Apache Kafka 4.3)\n");
+    EXPECT_EQ(nlohmann::json::parse(run_millrace({"version", "-o", "json"}).out)["kind"], "Version");
 }
 
 TEST(CliCompletion, KnowsCommandsAndOptions) {
-    EXPECT_EQ(run_words({"__complete", "--", "topic", "d"}).out, "describe\ndelete\n");
-    EXPECT_EQ(run_words({"__complete", "--", "c"}).out, "consume\ncluster\nconfig\ncompletion\n");
-    EXPECT_EQ(run_words({"__complete", "--", "topic", "create", "--par"}).out, "--partitions\n");
-    EXPECT_EQ(run_words({"__complete", "--", "completion", ""}).out, "bash\nzsh\nfish\n");
-    EXPECT_NE(run_words({"completion", "bash"}).out.find("__complete"), std::string::npos);
+    EXPECT_EQ(run_millrace({"__complete", "--", "topic", "d"}).out, "describe\ndelete\n");
+    EXPECT_EQ(run_millrace({"__complete", "--", "c"}).out, "consume\ncluster\nconfig\ncompletion\n");
+    EXPECT_EQ(run_millrace({"__complete", "--", "topic", "create", "--par"}).out, "--partitions\n");
+    EXPECT_EQ(run_millrace({"__complete", "--", "completion", ""}).out, "bash\nzsh\nfish\n");
+    EXPECT_NE(run_millrace({"completion", "bash"}).out.find("__complete"), std::string::npos);
 }
 
 /// The files and the dumps were made by Kafka 4.3.1 (tests/golden/log_dir).
@@ -143,7 +120,7 @@ TEST(CliLogDump, PrintsWhatKafkasDumperPrints) {
             expected += line + "\n";
         }
         ASSERT_GT(words.size(), 3U) << name;
-        const Outcome outcome = run_words(words);
+        const Outcome outcome = run_millrace(words);
         EXPECT_EQ(outcome.exit_code, kDone);
         EXPECT_EQ(outcome.out, expected) << name;
     }
@@ -156,7 +133,7 @@ TEST(CliLogDump, SpeaksJsonToo) {
         words.push_back(folder + "codecs-0/00000000000000000000" + end);
     }
     words.push_back(folder + "open-0/00000000000000000002.snapshot");
-    const Outcome outcome = run_words(words);
+    const Outcome outcome = run_millrace(words);
     EXPECT_EQ(outcome.exit_code, kDone) << outcome.err;
     const auto items = nlohmann::json::parse(outcome.out)["items"];
     ASSERT_EQ(items.size(), 4U);
@@ -170,7 +147,7 @@ TEST(CliLogDump, SpeaksJsonToo) {
 
 TEST(CliLogVerify, FindsWhatIsDamaged) {
     const std::string folder = std::string(MILLRACE_SOURCE_DIR) + "/tests/golden/log_dir/";
-    const Outcome good = run_words({"log", "verify", folder});
+    const Outcome good = run_millrace({"log", "verify", folder});
     EXPECT_EQ(good.exit_code, kDone) << good.out << good.err;
     EXPECT_NE(good.out.find(": all is well\n"), std::string::npos);
 
@@ -182,7 +159,7 @@ TEST(CliLogVerify, FindsWhatIsDamaged) {
     damaged.resize(damaged.size() - 1);
     const std::string copy = testing::TempDir() + "/00000000000000000000.log";
     std::ofstream(copy, std::ios::binary) << damaged;
-    const Outcome bad = run_words({"log", "verify", copy});
+    const Outcome bad = run_millrace({"log", "verify", copy});
     EXPECT_EQ(bad.exit_code, kUnhealthy);
     EXPECT_NE(bad.out.find("batch at offset 0, position 0: wrong checksum"), std::string::npos);
     EXPECT_NE(bad.out.find("are no whole batch"), std::string::npos);

@@ -4,23 +4,17 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <iostream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "cli/cli.h"
+#include "unit/cli/run_words.h"
 
 namespace millrace::cli {
 namespace {
 
-struct Outcome {
-    int exit_code = -1;
-    std::string out;
-    std::string err;
-
-    nlohmann::json plan() const { return nlohmann::json::parse(out); }
-    nlohmann::json error() const { return nlohmann::json::parse(err).at("error"); }
-};
+nlohmann::json plan_of(const Outcome& outcome) { return nlohmann::json::parse(outcome.out); }
+nlohmann::json error_of(const Outcome& outcome) {
+    return nlohmann::json::parse(outcome.err).at("error");
+}
 
 class Rebalance : public testing::Test {
   protected:
@@ -39,23 +33,6 @@ class Rebalance : public testing::Test {
         return run_words(words);
     }
 
-    static Outcome run_words(const std::vector<std::string>& words) {
-        std::vector<const char*> argv;
-        for (const std::string& word : words)
-            argv.push_back(word.c_str());
-        std::ostringstream out;
-        std::ostringstream err;
-        std::streambuf* old_out = std::cout.rdbuf(out.rdbuf());
-        std::streambuf* old_err = std::cerr.rdbuf(err.rdbuf());
-        Outcome outcome;
-        outcome.exit_code = run(static_cast<int>(argv.size()), argv.data());
-        std::cout.rdbuf(old_out);
-        std::cerr.rdbuf(old_err);
-        outcome.out = out.str();
-        outcome.err = err.str();
-        return outcome;
-    }
-
     std::string path_;
 };
 
@@ -72,7 +49,7 @@ TEST_F(Rebalance, PlansAsJson) {
     const Outcome outcome = plan(kBad);
     ASSERT_EQ(outcome.exit_code, kDone) << outcome.err;
     EXPECT_EQ(outcome.err, "");
-    const auto json = outcome.plan();
+    const auto json = plan_of(outcome);
     EXPECT_EQ(json["version"], 1);
     EXPECT_EQ(outcome.out.rfind("{\"version\":1,\"partitions\":[", 0), 0u);
     ASSERT_EQ(json["partitions"].size(), 1u);
@@ -96,10 +73,10 @@ TEST_F(Rebalance, ChecksForScripts) {
     EXPECT_EQ(plan(kBad, {"--check"}).exit_code, kPending);
     const Outcome good = plan(kGood, {"--check"});
     EXPECT_EQ(good.exit_code, kDone);
-    EXPECT_EQ(good.plan()["partitions"], nlohmann::json::array());
-    EXPECT_EQ(good.plan()["moves"], nlohmann::json::array());
-    EXPECT_EQ(good.plan()["waves"], nlohmann::json::array());
-    EXPECT_EQ(good.plan()["metadata_offset"], nullptr);
+    EXPECT_EQ(plan_of(good)["partitions"], nlohmann::json::array());
+    EXPECT_EQ(plan_of(good)["moves"], nlohmann::json::array());
+    EXPECT_EQ(plan_of(good)["waves"], nlohmann::json::array());
+    EXPECT_EQ(plan_of(good)["metadata_offset"], nullptr);
 }
 
 TEST_F(Rebalance, PlansForPeople) {
@@ -170,13 +147,13 @@ TEST_F(Rebalance, RefusalsAreJsonOnTheErrorStream) {
         const Outcome outcome = plan(one.snapshot, one.options);
         EXPECT_EQ(outcome.exit_code, one.exit_code) << outcome.err;
         EXPECT_EQ(outcome.out, "");
-        EXPECT_EQ(outcome.error()["rule"], one.rule) << outcome.err;
-        EXPECT_NE(outcome.error()["message"].get<std::string>().find(one.says), std::string::npos)
+        EXPECT_EQ(error_of(outcome)["rule"], one.rule) << outcome.err;
+        EXPECT_NE(error_of(outcome)["message"].get<std::string>().find(one.says), std::string::npos)
             << outcome.err;
-        EXPECT_EQ(outcome.error()["blocking"].size(), outcome.error()["blocking_total"]);
+        EXPECT_EQ(error_of(outcome)["blocking"].size(), error_of(outcome)["blocking_total"]);
     }
     const Outcome blocked = plan(kGood, {"--replication-factor", "3"});
-    EXPECT_EQ(blocked.error()["blocking"],
+    EXPECT_EQ(error_of(blocked)["blocking"],
               nlohmann::json::parse(R"([{"topic":"t","partition":0}])"));
 }
 

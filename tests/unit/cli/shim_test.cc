@@ -3,39 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include <iostream>
-#include <sstream>
-
 #include "cli/shim_java.h"
 #include "cli/shim_options.h"
 #include "cli/shim_topic_filter.h"
+#include "unit/cli/run_words.h"
 
 namespace millrace::cli {
 namespace {
-
-struct Outcome {
-    int exit_code = -1;
-    std::string out;
-    std::string err;
-    std::string first_line() const { return err.substr(0, err.find('\n')); }
-};
-
-Outcome run_words(std::vector<std::string> words) {
-    std::vector<const char*> argv;
-    for (const std::string& word : words)
-        argv.push_back(word.c_str());
-    std::ostringstream out;
-    std::ostringstream err;
-    std::streambuf* old_out = std::cout.rdbuf(out.rdbuf());
-    std::streambuf* old_err = std::cerr.rdbuf(err.rdbuf());
-    Outcome outcome;
-    outcome.exit_code = run(static_cast<int>(argv.size()), argv.data());
-    std::cout.rdbuf(old_out);
-    std::cerr.rdbuf(old_err);
-    outcome.out = out.str();
-    outcome.err = err.str();
-    return outcome;
-}
 
 TEST(Shim, IsChosenByTheProgramsName) {
     EXPECT_EQ(find_shim("/opt/bin/kafka-topics.sh"), &shim_topics);
@@ -94,7 +68,7 @@ TEST(Shim, RefusesWithKafkasFirstLine) {
     for (const RefusalCase& one : cases) {
         const Outcome outcome = run_words(one.words);
         EXPECT_EQ(outcome.exit_code, 1) << one.first_line;
-        EXPECT_EQ(outcome.first_line(), one.first_line);
+        EXPECT_EQ(outcome.err.substr(0, outcome.err.find('\n')), one.first_line);
         EXPECT_EQ(outcome.out, "");
     }
 }
