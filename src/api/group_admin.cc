@@ -34,11 +34,25 @@ void ask_each(RequestContext& context, const std::vector<std::string>& groups, M
     }
 }
 
+/// The answer of both describing requests, with the caller's operations where they are asked for.
+template <class Response>
+auto join_descriptions(bool operations) {
+    return [operations](std::vector<typename Response::DescribedGroup> parts) {
+        Response response;
+        response.groups = std::move(parts);
+        for (auto& part : response.groups) {
+            if (operations && part.error_code == 0) {
+                part.authorized_operations = kAllGroupOperations;
+            }
+        }
+        return response;
+    };
+}
+
 void handle_describe_groups(RequestContext&& context, wire::DescribeGroupsRequest request,
                             Reply<wire::DescribeGroupsResponse> reply) {
     using Response = wire::DescribeGroupsResponse;
     using Part = Response::DescribedGroup;
-    const bool operations = request.include_authorized_operations;
     ask_each<Response, Part>(
         context, request.groups,
         [](const std::string& group) {
@@ -47,16 +61,7 @@ void handle_describe_groups(RequestContext&& context, wire::DescribeGroupsReques
             return single;
         },
         [](Response response) { return std::move(response.groups.front()); }, std::move(reply),
-        [operations](std::vector<Part> parts) {
-            Response response;
-            response.groups = std::move(parts);
-            for (Part& part : response.groups) {
-                if (operations && part.error_code == 0) {
-                    part.authorized_operations = kAllGroupOperations;
-                }
-            }
-            return response;
-        });
+        join_descriptions<Response>(request.include_authorized_operations));
 }
 
 void handle_delete_groups(RequestContext&& context, wire::DeleteGroupsRequest request,
@@ -92,7 +97,6 @@ void handle_consumer_group_describe(RequestContext&& context,
         return reply.send(std::get<Response>(
             coordinator::group_error(request, context.version, ErrorCode::UnsupportedVersion)));
     }
-    const bool operations = request.include_authorized_operations;
     ask_each<Response, Part>(
         context, request.group_ids,
         [](const std::string& group) {
@@ -101,16 +105,7 @@ void handle_consumer_group_describe(RequestContext&& context,
             return single;
         },
         [](Response response) { return std::move(response.groups.front()); }, std::move(reply),
-        [operations](std::vector<Part> parts) {
-            Response response;
-            response.groups = std::move(parts);
-            for (Part& part : response.groups) {
-                if (operations && part.error_code == 0) {
-                    part.authorized_operations = kAllGroupOperations;
-                }
-            }
-            return response;
-        });
+        join_descriptions<Response>(request.include_authorized_operations));
 }
 
 wire::ListGroupsResponse join_lists(std::vector<wire::ListGroupsResponse> parts, int16_t version) {

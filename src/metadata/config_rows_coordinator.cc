@@ -39,8 +39,8 @@ const ConfigKey kCoordinatorKeys[] = {
     {"group.consumer.session.timeout.ms", kInt, "45000", at_least(1), kMedium, kReadOnly, kWorks,
      "Time without heartbeat after which a member leaves a consumer group (new protocol)."},
     {"group.coordinator.append.linger.ms", kInt, "-1", at_least(-1), kMedium, kReadOnly, kNoEffect,
-     "How long the group coordinator gathers records before it writes them; -1 adapts to the "
-     "load."},
+     "How long Kafka's group coordinator gathers records before it writes them; here every command "
+     "is written at once."},
     {"group.coordinator.background.threads", kInt, "2", at_least(1), kHigh, kReadOnly, kNoEffect,
      "Threads of Kafka's group coordinator for expensive work."},
     {"group.coordinator.cached.buffer.max.bytes", kInt, "1048588", at_least(524288), kMedium,
