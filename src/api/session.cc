@@ -65,7 +65,7 @@ Session::~Session() {
         host_.queued_bytes_ -= slots_[i].request_bytes;
         host_.large_bytes_ -= slots_[i].large_bytes;
     }
-    host_.large_bytes_ -= frame_charge_;
+    host_.large_bytes_ -= take_frame_charge();
     host_.wake_waiting();
 }
 
@@ -103,6 +103,7 @@ void Session::on_received(size_t bytes, Instant now) {
     now_ = now;
     const size_t direct = std::min(bytes, frame_.size() - frame_filled_);
     frame_filled_ += direct;
+    note_progress();
     Buffer rest;
     if (bytes > direct) rest = host_.take_from_slab(bytes - direct);
     continue_frame(rest);
@@ -115,6 +116,7 @@ void Session::resume(Instant now) {
     now_ = now;
     wake_sent_ = false;
     apply_throttle();
+    if (waiting_for_budget_) host_.close_stalled(now);
     if (closing_ || !may_serve()) return;
     Buffer rest = std::move(backlog_);
     backlog_ = Buffer();
@@ -128,7 +130,9 @@ void Session::apply_throttle() {
 }
 
 Instant Session::wake_at() const {
-    return !closing_ && muted_until_ > now_ ? muted_until_ : Instant::never();
+    if (closing_) return Instant::never();
+    if (waiting_for_budget_) return host_.next_stall();
+    return muted_until_ > now_ ? muted_until_ : Instant::never();
 }
 
 bool Session::take_output(BufferChain& output) {
@@ -193,8 +197,7 @@ bool Session::grow_frame() {
             host_.wait_for_budget(*this);
             return false;
         }
-        frame_charge_ = static_cast<uint32_t>(total);
-        host_.large_bytes_ += frame_charge_;
+        charge_frame(static_cast<uint32_t>(total));
     }
     const uint64_t room = std::max<uint64_t>(kLargeFrameBytes, uint64_t{frame_filled_} * 2);
     Buffer larger = host_.pool_.allocate(static_cast<size_t>(std::min(total, room)));
@@ -203,11 +206,30 @@ bool Session::grow_frame() {
     return true;
 }
 
+void Session::charge_frame(uint32_t bytes) {
+    frame_charge_ = bytes;
+    host_.large_bytes_ += bytes;
+    host_.large_.push_back(this);
+    progress_at_ = now_;
+    progress_filled_ = frame_filled_;
+}
+
+uint32_t Session::take_frame_charge() {
+    if (frame_charge_ > 0) std::erase(host_.large_, this);
+    return std::exchange(frame_charge_, 0U);
+}
+
+void Session::note_progress() {
+    if (frame_charge_ == 0 || frame_filled_ < progress_filled_ + kFrameProgressBytesMin) return;
+    progress_at_ = now_;
+    progress_filled_ = frame_filled_;
+}
+
 void Session::finish_frame() {
     Buffer whole = std::move(frame_);
     frame_ = Buffer();
     frame_filled_ = 0;
-    const uint32_t charge = std::exchange(frame_charge_, 0U);
+    const uint32_t charge = take_frame_charge();
     large_frames_ = whole.size() > kSlabFrameBytes;
     serve(whole.slice(kPrefixBytes, whole.size() - kPrefixBytes), charge);
 }

@@ -64,6 +64,27 @@ void SessionHost::wake_waiting() {
     }
 }
 
+Instant SessionHost::next_stall() const {
+    Instant first = Instant::never();
+    if (granted(large_bytes_, options_.large_frame_bytes_max)) return first;
+    for (const Session* session : large_) {
+        first = std::min(first, session->progress_at_ + kFrameStallMax);
+    }
+    return first;
+}
+
+void SessionHost::close_stalled(Instant now) {
+    if (granted(large_bytes_, options_.large_frame_bytes_max)) return;
+    for (Session* session : large_) {
+        if (now - session->progress_at_ < kFrameStallMax) continue;
+        // Where we do not read, the peer is not to blame.
+        session->progress_at_ = now;
+        if (!session->may_serve()) continue;
+        session->now_ = now;
+        session->close("a large frame does not arrive while others wait for its memory");
+    }
+}
+
 bool SessionHost::may_log_close(Instant now) {
     if (now - log_second_ >= seconds(1)) {
         if (unlogged_closes_ > 0) {

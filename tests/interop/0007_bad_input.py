@@ -120,6 +120,24 @@ def test_scan_half_frames_and_silence(world):
     check_serving(broker)
 
 
+def test_large_frames_that_stall(world):
+    """More declared than the budget allows, 1.3 MB of each sent: others' large requests go on."""
+    broker = world.broker(socket_request_max_bytes=104857600)
+    check_serving(broker)
+    before = broker.resident_kib()
+    stalled = [wire.Connection(broker.port) for _ in range(6)]
+    try:
+        for connection in stalled:
+            connection.send(struct.pack(">i", 100 << 20) + bytes(1_300_000))
+        with wire.Connection(broker.port, timeout=60) as connection:
+            check(connection.create_topic("large", configs=[("max.message.bytes", "4194304")])[0] in (0, 36), "create")
+            create_and_produce(connection, "large", wire.batch([b"l" * (2 << 20)]))
+        check_bounded(world, broker, before)
+    finally:
+        for connection in stalled:
+            connection.socket.close()
+
+
 def with_record(delta=0, key_length=-1, headers=0, value=b"v", length_lie=0):
     body = (b"\0" + wire.varint(0) + wire.varint(delta) + wire.varint(key_length) + wire.varint(len(value))
             + value + wire.varint(headers))

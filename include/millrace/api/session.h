@@ -32,6 +32,10 @@ inline constexpr size_t kLargeFrameBytes = (1U << 20) + (64U << 10);
 inline constexpr size_t kSlabFrameBytes = 32U << 10;
 /// Free bytes of the slab below which it is replaced.
 inline constexpr size_t kSlabRoomMin = 16U << 10;
+/// While others wait for the budget of large frames, a large frame that did not bring this many
+/// bytes in this time is closed: a size declared and not sent must not stop those who send.
+inline constexpr size_t kFrameProgressBytesMin = 64U << 10;
+inline constexpr Duration kFrameStallMax = seconds(10);
 /// Bytes of a next frame read behind a large one.
 inline constexpr size_t kFrameHeadBytes = 4U << 10;
 /// Lines about closed connections in one second; a port scan must not fill the disk.
@@ -84,6 +88,9 @@ class SessionHost {
     void wait_for_budget(Session& session);
     void stop_waiting(Session& session);
     void wake_waiting();
+    /// When the first large frame under way will have stalled; never while their budget has room.
+    Instant next_stall() const;
+    void close_stalled(Instant now);
     bool may_log_close(Instant now);
 
     broker::Shard* shard_;
@@ -93,6 +100,7 @@ class SessionHost {
     size_t slab_used_ = 0;          // bytes of it that frames may still refer to
     int64_t queued_bytes_ = 0;      // of requests without an answer
     int64_t large_bytes_ = 0;       // declared by frames > kLargeFrameBytes
+    std::vector<Session*> large_;   // sessions that hold a share of it for a frame under way
     std::deque<Session*> waiting_;  // sessions that found a budget used up, oldest first
     Instant log_second_{};          // when close_lines_ was last set to 0
     uint32_t close_lines_ = 0;
@@ -131,7 +139,7 @@ class Session {
     /// True when sending made room for requests that are received already: call resume().
     bool wants_resume() const { return !backlog_.empty() && may_serve(); }
 
-    /// The end of a throttle (KIP-219), or never.
+    /// The end of a throttle (KIP-219), the next look at who holds the budget, or never.
     Instant wake_at() const;
     /// True when the connection must be closed after the output that is ready was sent.
     bool closing() const { return closing_; }
@@ -159,6 +167,10 @@ class Session {
     std::optional<uint32_t> frame_size(ByteView prefix);
     void continue_frame(Buffer& bytes);
     bool grow_frame();
+    void charge_frame(uint32_t bytes);
+    /// The share of the frame under way leaves it: 0 when it has none.
+    uint32_t take_frame_charge();
+    void note_progress();
     void finish_frame();
     void serve_frames(Buffer bytes);
     void keep_rest(const Buffer& rest);
@@ -177,6 +189,8 @@ class Session {
     Buffer frame_;                   // prefix and body of a frame that is not in the slab
     size_t frame_filled_ = 0;
     uint32_t frame_charge_ = 0;      // of frame_, to the host's budget for large frames
+    size_t progress_filled_ = 0;     // frame_filled_ at progress_at_; for a frame with a charge
+    Instant progress_at_{};
     Buffer backlog_;                 // received, not yet looked at (backpressure)
     std::vector<Slot> slots_;        // from slots_head_ on: requests in order
     size_t slots_head_ = 0;

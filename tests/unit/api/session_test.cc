@@ -107,6 +107,11 @@ class SessionTest : public ::testing::Test {
         }
         return given;
     }
+    void give_to(std::unique_ptr<Session>& other, std::string_view bytes) {
+        other.swap(session);
+        EXPECT_EQ(give(bytes), bytes.size());
+        other.swap(session);
+    }
     /// Everything that is ready, reported as sent.
     std::string take() {
         BufferChain out;
@@ -458,6 +463,54 @@ TEST_F(SessionTest, LargeFrameBudgetMakesTheSecondWait) {
     EXPECT_EQ(wakes, 2) << "the first for its answer, the second for the budget";
     second.resume(now);
     EXPECT_GT(second.receive_room().size(), 0U);
+}
+
+TEST_F(SessionTest, ALargeFrameThatStallsGivesWayToThoseWhoSend) {
+    SessionHost::Options options;
+    options.large_frame_bytes_max = 1;
+    open_parking(options);
+    std::string start(4, '\0');
+    store_big(reinterpret_cast<uint8_t*>(start.data()), int32_t{100 << 20});
+    int other_wakes = 0;
+    auto silent = std::make_unique<Session>(*host, ConnectionFacts{}, [&] { other_wakes += 1; });
+    give_to(silent, start + std::string(1'300'000, 'x'));
+    EXPECT_EQ(session->wake_at(), Instant::never());
+    const std::string request = big_request(1, 3U << 20);
+    const size_t given = give(request);
+    ASSERT_LT(given, request.size()) << "the budget is used up";
+    ASSERT_EQ(session->wake_at(), now + kFrameStallMax);
+
+    // Too little in the whole time is a stall, too.
+    now = now + (kFrameStallMax - Duration{1});
+    give_to(silent, std::string(kFrameProgressBytesMin - 1, 'x'));
+    session->resume(now);
+    EXPECT_FALSE(silent->closing());
+    now = now + Duration{1};
+    session->resume(now);
+    EXPECT_TRUE(silent->closing());
+    EXPECT_EQ(other_wakes, 1);
+    silent.reset();
+    EXPECT_EQ(wakes, 1);
+    session->resume(now);
+    give(std::string_view(request).substr(given));
+    EXPECT_EQ(parked.size(), 1U);
+}
+
+TEST_F(SessionTest, ALargeFrameThatGoesOnIsNotClosedWhileOthersWait) {
+    SessionHost::Options options;
+    options.large_frame_bytes_max = 1;
+    open_parking(options);
+    const std::string request = big_request(1, 3U << 20);
+    auto slow = std::make_unique<Session>(*host, ConnectionFacts{}, [] {});
+    give_to(slow, std::string_view(request).substr(0, 2U << 20));
+    ASSERT_LT(give(request), request.size());
+    for (size_t i = 0; i < 4; ++i) {
+        now = now + (kFrameStallMax - Duration{1});
+        session->resume(now);
+        ASSERT_FALSE(slow->closing());
+        give_to(slow, std::string(kFrameProgressBytesMin, 'b'));
+    }
+    slow.reset();
 }
 
 TEST_F(SessionTest, QueuedBytesBoundStopsServingUntilAnswered) {
