@@ -101,9 +101,41 @@ net::ListenerOptions listener_options(const broker::BrokerConfig& config,
     return options;
 }
 
-net::ServerLimits server_limits(const broker::DynamicSettings& settings) {
+/// How the process's descriptors are shared out, so that connections never take those of the logs:
+/// a log that cannot open its file would be taken for broken.
+struct DescriptorShares {
+    size_t log_files = 4'000;
+    uint32_t connections = 0x7fffffff;
+};
+
+/// Raises the limit as far as it goes: shells often start with 1,024.
+DescriptorShares share_descriptors() {
+    constexpr rlim_t kOtherMax = 200;  // peers, checkpoints, threads at work on files
+    constexpr rlim_t kWanted = 8192;
+    DescriptorShares shares;
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return shares;
+    const rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+    if (limit.rlim_cur < kWanted) {
+        shares.log_files = std::clamp<size_t>(limit.rlim_cur / 4, 16, shares.log_files);
+        log_warn(kLog,
+                 "only {} files may be open at once; raise the limit (ulimit -n, LimitNOFILE=) to {} "
+                 "or more",
+                 limit.rlim_cur, kWanted);
+    }
+    const rlim_t taken = shares.log_files + kOtherMax;
+    const rlim_t left = limit.rlim_cur > taken ? limit.rlim_cur - taken : 16;
+    shares.connections = static_cast<uint32_t>(std::min<rlim_t>(left, shares.connections));
+    return shares;
+}
+
+net::ServerLimits server_limits(const broker::DynamicSettings& settings,
+                                const DescriptorShares& shares) {
     net::ServerLimits limits;
-    limits.max_connections = static_cast<uint32_t>(settings.max_connections);
+    limits.max_connections =
+        std::min(static_cast<uint32_t>(settings.max_connections), shares.connections);
     limits.max_creation_rate = static_cast<uint32_t>(settings.max_connection_creation_rate);
     limits.max_connections_per_ip = static_cast<uint32_t>(settings.max_connections_per_ip);
     for (const auto& [host, count] : settings.max_connections_per_ip_overrides) {
@@ -112,11 +144,12 @@ net::ServerLimits server_limits(const broker::DynamicSettings& settings) {
     return limits;
 }
 
-net::ServerOptions server_options(const broker::BrokerConfig& config) {
+net::ServerOptions server_options(const broker::BrokerConfig& config,
+                                  const DescriptorShares& shares) {
     net::ServerOptions options;
     options.connections_max_idle = milliseconds(config.connections_max_idle_ms);
     options.limits = server_limits(
-        broker::make_dynamic_settings(broker::config_layers(config, nullptr, nullptr)));
+        broker::make_dynamic_settings(broker::config_layers(config, nullptr, nullptr)), shares);
     return options;
 }
 
@@ -129,28 +162,18 @@ api::SessionHost::Options session_options(const broker::BrokerConfig& config) {
 
 bool same_place(const broker::Listener& a, const broker::Listener& b) { return a.name == b.name; }
 
-/// Logs keep up to 4,000 files open and every connection is one: shells often start with 1,024.
-void raise_open_files_limit() {
-    constexpr rlim_t kWanted = 8192;
-    rlimit limit{};
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kWanted) return;
-    log_warn(kLog,
-             "only {} files may be open at once; raise the limit (ulimit -n, LimitNOFILE=) to {} or "
-             "more: a node that runs out of them takes its log directories for broken",
-             limit.rlim_cur, kWanted);
-}
-
 /// Everything of one run. The parts are destroyed in reverse order.
 class Run {
   public:
     Run(const broker::BrokerConfig& config, RunOptions options)
-        : config_(config),
+        : shares_(share_descriptors()),
+          config_(config),
           options_(std::move(options)),
           runtime_(runtime_options()),
           sessions_(nullptr, session_options(config)),
-          server_(runtime_, ShardId(0), sessions_, server_options(config)) {}
+          server_(runtime_, ShardId(0), sessions_, server_options(config, shares_)) {
+        config_.log_open_files_max = shares_.log_files;
+    }
 
     int run() {
         if (const int code = format_when_empty(); code != kExitOk) return code;
@@ -260,7 +283,7 @@ class Run {
 
     /// max.connections and its like may change while the node runs.
     void follow_dynamic_limits() {
-        server_.set_limits(server_limits(node_->shard().dynamic_settings()));
+        server_.set_limits(server_limits(node_->shard().dynamic_settings(), shares_));
     }
 
     void on_ready() {
@@ -290,6 +313,7 @@ class Run {
         });
     }
 
+    DescriptorShares shares_;
     broker::BrokerConfig config_;
     RunOptions options_;
     net::Runtime runtime_;
@@ -311,7 +335,6 @@ int run_broker(const broker::BrokerConfig& config, RunOptions options) {
     mallopt(M_ARENA_MAX, 2);
     log_to_stderr();
     set_log_level(options.quiet ? LogLevel::Warn : LogLevel::Info);
-    raise_open_files_limit();
     Run run(config, std::move(options));
     return run.run();
 }

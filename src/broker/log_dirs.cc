@@ -18,9 +18,6 @@ namespace {
 constexpr LogChannel kLog{"log_dirs"};
 /// Partition folders that one background task loads; keeps hand-overs between threads rare.
 constexpr size_t kLoadBatch = 64;
-/// Descriptors that the logs of all directories may hold together (the hard limit is often 20,000;
-/// the rest is for connections).
-constexpr size_t kOpenFilesMax = 4'000;
 }  // namespace
 
 LogDirs::LogDirs(const env::Env& env, const BrokerConfig& config, Events events)
@@ -58,7 +55,8 @@ Status LogDirs::open_one(LogDir& dir) {
     MILLRACE_TRY_ASSIGN(dir.directory, storage::LogDirectory::open(env_.files, dir.path));
     storage::LogStore::Options options;
     options.path = dir.path;
-    options.open_files_max = std::max<size_t>(256, kOpenFilesMax / config_.log_dirs.size());
+    options.open_files_max = 
+        std::max<size_t>(16, config_.log_open_files_max / config_.log_dirs.size());
     options.default_config = std::make_shared<storage::LogConfig>();
     options.on_failure = [this, path = dir.path](const Status& status) { fail(path, status); };
     dir.store = std::make_unique<storage::LogStore>(env_, std::move(options));

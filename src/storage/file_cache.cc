@@ -32,6 +32,13 @@ void FileCache::put(FileSlot& slot, std::shared_ptr<env::File> file) {
     while (open_count_ > open_max_ && oldest_ != &slot) oldest_->close();
 }
 
+bool FileCache::close_half() {
+    if (open_count_ == 0) return false;
+    const size_t keep = open_count_ / 2;
+    while (open_count_ > keep) oldest_->close();
+    return true;
+}
+
 void FileCache::link_newest(FileSlot& slot) {
     slot.older_ = newest_;
     slot.newer_ = nullptr;
@@ -51,8 +58,12 @@ void FileCache::unlink(FileSlot& slot) {
 
 Result<std::shared_ptr<env::File>> SegmentFileHandle::open(env::OpenMode mode) {
     if (std::shared_ptr<env::File> file = home_->cache->use(slot_)) return file;
-    MILLRACE_TRY_ASSIGN(auto file, home_->files->open(path(), mode));
-    home_->cache->put(slot_, file);
+    Result<std::shared_ptr<env::File>> file = home_->files->open(path(), mode);
+    while (!file.ok() && file.status().errc() == Errc::LimitExceeded &&
+           home_->cache->close_half()) {
+        file = home_->files->open(path(), mode);
+    }
+    if (file.ok()) home_->cache->put(slot_, *file);
     return file;
 }
 

@@ -45,6 +45,9 @@ class FileCache {
     /// Puts a file just opened into its slot and closes the least recently used beyond the limit.
     void put(FileSlot& slot, std::shared_ptr<env::File> file);
     size_t open_count() const { return open_count_; }
+    /// Closes the less recently used half, at least one; false when nothing is open. For a process
+    /// that ran out of descriptors.
+    bool close_half();
 
   private:
     friend class FileSlot;

@@ -329,6 +329,30 @@ def test_idle_connections(world):
     check_serving(broker)
 
 
+def test_few_descriptors(world):
+    """More connections than the process may have: logs still open their files, and nothing goes offline."""
+    if world.kind != "millrace":
+        return
+    broker = world.broker(started=False).format().start(
+        limits=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512)))
+    check_serving(broker)
+    healthy = wire.Connection(broker.port)
+    idle = []
+    try:
+        while len(idle) < 600:
+            idle.append(wire.Connection(broker.port))
+        check(healthy.create_topic("many", partitions=200)[0] in (0, 36), "create")
+        for partition in range(200):
+            wait_for(lambda: healthy.produce("many", wire.batch([b"x"]), partition)[0] == 0, "a produce")
+        for partition in range(200):
+            check_equal(healthy.fetch("many", 0, partition)[0], 0, f"fetch of {partition}")
+    finally:
+        for connection in idle + [healthy]:
+            connection.socket.close()
+    check_serving(broker)
+    check("offline" not in broker.log.read_text(errors="replace"), "a directory went offline")
+
+
 def fails_to_start(broker, *words):
     """The node ends by itself, not with success, and its last words name the cause."""
     broker.start(wait=False)

@@ -126,6 +126,9 @@ struct BrokerConfig {
     int32_t socket_listen_backlog_size = 50;
     int64_t queued_max_request_bytes = -1;
     int32_t queued_max_requests = 500;
+    /// Files that the logs of all directories may hold open together. Not a key: whoever starts the
+    /// process lowers it to what the descriptor limit allows.
+    size_t log_open_files_max = 4'000;
     int32_t num_network_threads = 3;
     int32_t num_io_threads = 8;
 
