@@ -13,6 +13,9 @@ namespace millrace::broker {
 
 namespace {
 constexpr LogChannel kLog{"partition"};
+// Larger batches gain nothing from sharing a write; more bytes than this are not held back.
+constexpr size_t kDeferredBatchBytesMax = 32U << 10;
+constexpr size_t kDeferredBytesMax = 256U << 10;
 }
 
 Partition::Partition(PartitionHost& host, TopicPartition name, Uuid topic_id, storage::Log& log,
@@ -156,6 +159,8 @@ ProduceOutcome Partition::produce(Buffer batch, int16_t acks, storage::Verificat
     input.batch = std::move(batch);
     input.guard = guard;
     input.now = now;
+    // With acks=0 nobody waits for the write, and its failure has to close the connection now.
+    input.may_defer = acks != 0 && input.batch.size() <= kDeferredBatchBytesMax;
     append(std::move(input), outcome);
     return outcome;
 }
@@ -178,7 +183,8 @@ void Partition::append(storage::AppendInput input, ProduceOutcome& outcome) {
     outcome.required = appended->last_offset + 1;
     if (appended->duplicate) return;
     on_appended();
-    // The flush that it started may have failed at once: then nothing may be acknowledged.
+    // The flush that it started, or a deferred write in it, may have failed at once: then nothing
+    // may be acknowledged.
     if (!offline_) return;
     outcome.error = ErrorCode::KafkaStorageError;
     outcome.base_offset = -1;
@@ -221,9 +227,44 @@ void Partition::on_appended() {
     // With flush.messages the watermark may pass a record only once it is on the device.
     if (flushing_ || log_.flush_due(host_.clock.wall())) {
         start_flush();
+    } else if (log_.deferred_bytes() > kDeferredBytesMax) {
+        on_write_due();
+    } else if (log_.deferred_bytes() > 0) {
+        write_later();
     } else {
         advance_to(log_.log_end_offset());
     }
+}
+
+// Batches of several connections that arrive together are one write.
+void Partition::write_later() {
+    if (write_posted_) return;
+    write_posted_ = true;
+    if (!alive_) alive_ = std::make_shared<bool>(true);
+    host_.timers.post([this, alive = alive_] {
+        if (!*alive) return;
+        write_posted_ = false;
+        on_write_due();
+    });
+}
+
+void Partition::on_write_due() {
+    if (offline_) return;
+    if (const Status status = log_.write_out(); !status.ok()) return fail(status);
+    if (!leader_ || flushing_) return;  // the end of the flush tells
+    const std::shared_ptr<bool> alive = alive_;
+    advance_to(log_.log_end_offset());
+    if (!alive || *alive) release_written();
+}
+
+void Partition::release_written() {
+    std::vector<PendingFlush> ready;
+    std::erase_if(flushes_, [&](PendingFlush& pending) {
+        if (pending.required > told_end_) return false;
+        ready.push_back(std::move(pending));
+        return true;
+    });
+    for (PendingFlush& pending : ready) pending.done(ErrorCode::None);
 }
 
 void Partition::advance_to(Offset end) {
@@ -256,18 +297,13 @@ void Partition::on_flushed(const Status& status) {
         return;
     }
     if (offline_ || !leader_) return;
+    if (const Status written = log_.write_out(); !written.ok()) return fail(written);
     const bool again = log_.flush_due(host_.clock.wall());
     const std::shared_ptr<bool> alive = alive_;
     advance_to(again ? std::max(told_end_, flush_target_) : log_.log_end_offset());
     if (!*alive) return;
-    std::vector<PendingFlush> ready;
-    std::erase_if(flushes_, [&](PendingFlush& pending) {
-        if (pending.required > told_end_) return false;
-        ready.push_back(std::move(pending));
-        return true;
-    });
     if (again) start_flush();
-    for (PendingFlush& pending : ready) pending.done(ErrorCode::None);
+    if (*alive) release_written();
 }
 
 bool Partition::must_wait(Offset required, int16_t acks) const {

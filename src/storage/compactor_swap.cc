@@ -25,7 +25,7 @@ CleanerSegment describe(Segment& segment) {
 
 Result<CleaningPlan> plan_cleaning(Log& log, std::optional<Offset> checkpoint, WallMs now) {
     Log::State& s = log.state();
-    if (s.failed) return s.dead();
+    MILLRACE_TRY(s.ready());
     CleanerFacts facts;
     facts.log_start = s.log_start;
     facts.log_end = s.log_end;

@@ -47,6 +47,13 @@ Status Log::State::dead() const {
     return {Errc::IoError, fmt::format("{}: failed before", home.directory)};
 }
 
+Status Log::State::ready() {
+    if (failed) return dead();
+    if (deferred.empty()) return {};
+    Status status = write_deferred();
+    return status.ok() ? status : fail(std::move(status));
+}
+
 Offset Log::State::stable_offset() const {
     if (!producers) return high_watermark;
     const std::optional<Offset> unstable = producers->first_unstable_offset();
@@ -78,7 +85,7 @@ bool Log::damaged() const { return state_->damaged; }
 
 Status Log::set_topic_id(Uuid topic_id) {
     State& s = *state_;
-    if (s.failed) return s.dead();
+    MILLRACE_TRY(s.ready());
     if (s.topic_id == topic_id) return {};
     MILLRACE_ASSERT(s.topic_id.is_zero(), "a log keeps its topic id");
     const std::string text = fmt::format("version: 0\ntopic_id: {}", topic_id.to_string());
@@ -124,9 +131,12 @@ Result<AppendOutcome> Log::append(AppendInput input) {
     return state_->settle(state_->append_as_leader(input));
 }
 
+Status Log::write_out() { return state_->ready(); }
+size_t Log::deferred_bytes() const { return state_->deferred_bytes; }
+
 Result<FollowerAppendOutcome> Log::append_as_follower(ByteView batches, LeaderEpoch leader_epoch,
                                                       WallMs now) {
-    if (state_->failed) return state_->dead();
+    MILLRACE_TRY(state_->ready());
     return state_->settle(state_->append_verbatim(batches, leader_epoch, now));
 }
 
@@ -141,7 +151,7 @@ Status Log::assign_leader_epoch(LeaderEpoch epoch, Offset start) {
 
 Status Log::roll(WallMs now) {
     State& s = *state_;
-    if (s.failed) return s.dead();
+    MILLRACE_TRY(s.ready());
     if (s.active().size_bytes() == 0 && s.active().base() == s.log_end) return {};
     Status status = s.roll_to(s.log_end, now);
     return status.ok() ? status : s.fail(std::move(status));
@@ -149,7 +159,7 @@ Status Log::roll(WallMs now) {
 
 Result<ReadOutcome> Log::read(const ReadInput& input) {
     State& s = *state_;
-    if (s.failed) return s.dead();
+    MILLRACE_TRY(s.ready());
     Result<ReadOutcome> outcome = s.read(input);
     if (outcome.ok() || outcome.status().errc() != Errc::Corrupt) {
         return s.settle(std::move(outcome));
@@ -163,7 +173,7 @@ Result<ReadOutcome> Log::read(const ReadInput& input) {
 
 Result<OffsetPosition> Log::position_of(Offset offset) {
     State& s = *state_;
-    if (s.failed) return s.dead();
+    MILLRACE_TRY(s.ready());
     MILLRACE_ASSERT(offset <= s.log_end, "a position inside the log");
     MILLRACE_TRY_ASSIGN(const auto at, s.settle(s.locate(offset)));
     return OffsetPosition{offset, s.segments[at.segment]->base(), at.position};
@@ -213,19 +223,19 @@ void Log::expire_producers(WallMs now) {
 }
 
 Result<bool> Log::truncate_to(Offset offset, WallMs now) {
-    if (state_->failed) return state_->dead();
+    MILLRACE_TRY(state_->ready());
     return state_->settle(state_->truncate(offset, now));
 }
 
 Status Log::truncate_fully_and_start_at(Offset offset, WallMs now) {
-    if (state_->failed) return state_->dead();
+    MILLRACE_TRY(state_->ready());
     Status status = state_->truncate_fully(offset, now);
     return status.ok() ? status : state_->fail(std::move(status));
 }
 
 Result<ErrorCode> Log::advance_start(Offset offset) {
     State& s = *state_;
-    if (s.failed) return s.dead();
+    MILLRACE_TRY(s.ready());
     if (offset > s.high_watermark) return ErrorCode::OffsetOutOfRange;
     if (offset <= s.log_start) return ErrorCode::None;
     Status status = s.raise_log_start(offset);
@@ -234,7 +244,7 @@ Result<ErrorCode> Log::advance_start(Offset offset) {
 }
 
 Result<size_t> Log::delete_old_segments(WallMs now) {
-    if (state_->failed) return state_->dead();
+    MILLRACE_TRY(state_->ready());
     return state_->settle(state_->apply_retention(now));
 }
 

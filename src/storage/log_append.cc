@@ -5,7 +5,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <utility>
 
 #include "millrace/record/batch_iterator.h"
 #include "storage/checkpoint_file.h"
@@ -14,6 +16,8 @@
 
 namespace millrace::storage {
 namespace {
+
+constexpr size_t kDeferredMax = 32;  // appends of one write
 
 std::optional<record::EndTxnMarker> marker_of(const record::BatchView& batch) {
     if (!batch.is_control() || !batch.has_producer_id()) return std::nullopt;
@@ -48,6 +52,7 @@ Result<AppendOutcome> Log::State::append_as_leader(AppendInput& input) {
     record::stamp_leader_epoch(bytes, input.leader_epoch);
     MILLRACE_TRY(assign_epoch(input.leader_epoch, log_end));
     MILLRACE_TRY_ASSIGN(const bool full, active().should_roll(batch, {}, input.now, *config));
+    if (full || deferred.size() == kDeferredMax) MILLRACE_TRY(write_deferred());
     if (full) MILLRACE_TRY(roll_to(log_end, input.now));
 
     outcome.log_start_offset = log_start;
@@ -76,7 +81,14 @@ Result<AppendOutcome> Log::State::append_as_leader(AppendInput& input) {
         outcome.log_append_time = batch.max_timestamp();
     }
     const uint64_t position = active().size_bytes();
-    MILLRACE_TRY(active().write(input.batch.view()));
+    if (input.may_defer && active().may_reserve()) {
+        active().reserve(input.batch.size());
+        deferred_bytes += input.batch.size();
+        deferred.push_back(input.batch);  // shares the bytes that `batch` views
+    } else {
+        MILLRACE_TRY(write_deferred());
+        MILLRACE_TRY(active().write(input.batch.view()));
+    }
     MILLRACE_TRY(finish_batch(batch, position, change ? &*change : nullptr));
     MILLRACE_ASSERT(log_end == outcome.last_offset + 1, "the end follows the last batch");
     return outcome;
@@ -99,6 +111,17 @@ Status Log::State::finish_batch(const record::BatchView& batch, uint64_t positio
     log_end = batch.next_offset();
     producers_end = log_end;
     return {};
+}
+
+Status Log::State::write_deferred() {
+    if (deferred.empty()) return {};
+    MILLRACE_ASSERT(deferred.size() <= kDeferredMax, "appends are written out in time");
+    std::array<ByteView, kDeferredMax> parts;
+    for (size_t i = 0; i < deferred.size(); ++i) parts[i] = deferred[i].view();
+    Status status = active().write_reserved({parts.data(), deferred.size()}, deferred_bytes);
+    deferred.clear();
+    deferred_bytes = 0;
+    return status;
 }
 
 Status Log::State::write_run(ByteView run) {

@@ -92,7 +92,7 @@ Status Log::State::flushed(const FlushWork& work) {
 
 void Log::flush_async(MoveFunction<void(Status)> done) {
     State& s = *state_;
-    if (s.failed) return done(s.dead());
+    if (Status status = s.ready(); !status.ok()) return done(std::move(status));
     Result<FlushWork> plan = s.plan_flush(false);
     if (!plan.ok()) return done(s.fail(plan.status()));
     auto work = std::make_shared<FlushWork>(std::move(plan).value());
@@ -132,7 +132,7 @@ void Log::State::flush_in_background() {
 
 Status Log::flush_blocking() {
     State& s = *state_;
-    if (s.failed) return s.dead();
+    MILLRACE_TRY(s.ready());
     Result<FlushWork> work = s.plan_flush(false);
     Status status = work.ok() ? work->run() : work.status();
     if (status.ok()) status = s.flushed(*work);
@@ -152,7 +152,7 @@ bool Log::flush_due(WallMs now) {
 
 Result<std::optional<FlushWork>> Log::State::begin_close(WallMs now) {
     if (damaged) return std::optional<FlushWork>{};
-    if (failed) return dead();
+    MILLRACE_TRY(ready());
     check_invariants();
     last_flush = now;
     const bool never_used = folder_new && log_end == Offset(0);

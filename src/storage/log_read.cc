@@ -107,7 +107,7 @@ Status Log::State::collect_aborted(size_t segment, uint64_t end_position, Offset
 
 Result<std::optional<TimestampOffset>> Log::offset_for_timestamp(WallMs target) {
     State& s = *state_;
-    if (s.failed) return s.dead();
+    MILLRACE_TRY(s.ready());
     for (const auto& segment : s.segments) {
         if (segment->size_bytes() == 0) continue;
         MILLRACE_TRY_ASSIGN(const WallMs largest, segment->largest_timestamp_or_modified());
@@ -119,7 +119,7 @@ Result<std::optional<TimestampOffset>> Log::offset_for_timestamp(WallMs target) 
 
 Result<std::optional<TimestampOffset>> Log::max_timestamp() {
     State& s = *state_;
-    if (s.failed) return s.dead();
+    MILLRACE_TRY(s.ready());
     Segment* youngest = nullptr;
     TimeIndexEntry largest;
     for (const auto& segment : s.segments) {

@@ -75,6 +75,8 @@ struct Log::State {
     std::array<Hint, 4> hints;
     uint8_t next_hint = 0;
 
+    std::vector<Buffer> deferred;  // the active segment's last bytes, not yet written
+    size_t deferred_bytes = 0;
     bool failed = false;
     bool damaged = false;  // and failed: see LogStore::adopt_damaged
     bool epochs_unwritten = false; // an epoch began, its file waits for the first batch of it
@@ -100,6 +102,8 @@ struct Log::State {
 
     Status fail(Status status);
     Status dead() const;
+    /// Fails when the log is dead; else what was deferred is on its way to the disk afterwards.
+    Status ready();
     template <class T>
     Result<T> settle(Result<T> result) {
         if (!result.ok()) return fail(result.status());
@@ -111,6 +115,7 @@ struct Log::State {
     Result<FollowerAppendOutcome> append_verbatim(ByteView bytes, LeaderEpoch leader_epoch,
                                                   WallMs now);
     Status write_run(ByteView run);
+    Status write_deferred();
     Status finish_batch(const record::BatchView& batch, uint64_t position,
                         const ProducerChange* change);
     Status assign_epoch(LeaderEpoch epoch, Offset start);

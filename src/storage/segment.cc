@@ -121,6 +121,12 @@ Status Segment::write(ByteView batches) {
     return {};
 }
 
+Status Segment::write_reserved(std::span<const ByteView> parts, uint64_t bytes) {
+    MILLRACE_ASSERT(bytes <= size_bytes_, "room was reserved");
+    MILLRACE_TRY_ASSIGN(auto file, log_.open());
+    return file->write_parts_at(size_bytes_ - bytes, parts);
+}
+
 Status Segment::note_batch(const record::BatchView& header, uint64_t position,
                            const LogConfig& config) {
     MILLRACE_ASSERT(position < size_bytes_, "index entries point inside the file");

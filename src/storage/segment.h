@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include "millrace/record/batch.h"
 #include "millrace/storage/log_config.h"
@@ -63,6 +64,11 @@ class Segment {
                              const LogConfig& config);
     /// One write at the end. REQUIRES: whole batches; note_batch for each afterwards.
     Status write(ByteView batches);
+    /// The same in two steps: room for `bytes` at the end, and later the writes in their order.
+    /// REQUIRES: may_reserve(), or note_batch would look for what is not there yet.
+    void reserve(uint64_t bytes) { size_bytes_ += bytes; }
+    bool may_reserve() const { return largest_.has_value(); }
+    Status write_reserved(std::span<const ByteView> parts, uint64_t bytes);
     Status note_batch(const record::BatchView& header, uint64_t position, const LogConfig& config);
     Status note_aborted(const AbortedEntry& entry) { return txns_.append(entry); }
 

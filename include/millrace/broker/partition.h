@@ -208,6 +208,9 @@ class Partition {
     void append(storage::AppendInput input, ProduceOutcome& outcome);
     void carry_out(replication::LeaderOutput& output);
     void on_appended();
+    void write_later();
+    void on_write_due();
+    void release_written();
     void advance_to(Offset end);
     void start_flush();
     void on_flushed(const Status& status);
@@ -226,6 +229,7 @@ class Partition {
     NodeId leader_id_ = kNoNode;       // of leader_epoch_, as the metadata says
     bool offline_ = false;
     bool flushing_ = false;
+    bool write_posted_ = false;        // on_write_due comes at the end of this event
     Offset flush_target_ = kNoOffset;  // of the running flush
     Offset told_end_ = kNoOffset;      // log end the leader machine knows
     uint64_t bytes_told_ = 0;          // size of the log when watchers were last told
@@ -239,7 +243,7 @@ class Partition {
     uint64_t next_ack_ = 1;
     env::TimerId timer_ = 0;
     Instant timer_at_ = Instant::never();
-    std::shared_ptr<bool> alive_;      // made when the first async flush starts
+    std::shared_ptr<bool> alive_;      // made with the first deferred write or async flush
 };
 
 }  // namespace millrace::broker

@@ -71,6 +71,9 @@ class Log {
     /// Leader: checks producer state, rolls, stamps, writes (dataplane rules B.2 11-19).
     /// REQUIRES: the batch passed record validation (length, CRC, magic).
     Result<AppendOutcome> append(AppendInput input);
+    /// Writes the appends that were deferred (AppendInput::may_defer), in one call.
+    Status write_out();
+    size_t deferred_bytes() const;
     /// Follower: whole batches verbatim, in order, checked (length, CRC, offsets). Stops at a batch
     /// cut short or of an epoch above `leader_epoch` (pass the fetch's epoch; -1: no limit).
     Result<FollowerAppendOutcome> append_as_follower(ByteView batches, LeaderEpoch leader_epoch,

@@ -35,6 +35,9 @@ struct AppendInput {
     WallMs now;
     VerificationGuard guard;
     int transaction_version = 0;  // of a transaction marker (WriteTxnMarkers v2)
+    /// The bytes may wait in memory for write_out(), which must come before anybody is told of the
+    /// append. Every other call that touches the disk writes them out first.
+    bool may_defer = false;
 };
 
 /// What a leader's append did. With an error nothing was written and the offsets are -1.

@@ -115,6 +115,15 @@ class LogWorld {
         input.guard = guard;
         return log->append(std::move(input));
     }
+    /// Stamped and counted; written with others or when somebody asks.
+    Result<AppendOutcome> append_deferred(const BatchSpec& spec) {
+        AppendInput input;
+        input.batch = make_batch(spec);
+        input.leader_epoch = LeaderEpoch(0);
+        input.now = world.clock.wall();
+        input.may_defer = true;
+        return log->append(std::move(input));
+    }
     Result<AppendOutcome> end_transaction(int64_t producer, int16_t epoch, bool commit,
                                           int32_t coordinator_epoch = 0, int version = 1) {
         AppendInput input;
