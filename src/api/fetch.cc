@@ -71,6 +71,18 @@ broker::PartitionFetch fetch_of(const FetchOperation& operation, const FetchTarg
     return fetch;
 }
 
+/// A follower outside the ISR gets nothing of a throttled replica while the quota is used up; one
+/// inside always does, or the throttle would drive it out.
+bool held_back(const FetchOperation& operation, const broker::Partition& partition) {
+    if (operation.replica.value < 0 || !partition.leader_throttled()) return false;
+    const replication::Leader* leader = partition.leader();
+    if (leader == nullptr) return false;
+    const std::vector<NodeId>& isr = leader->isr();
+    if (std::find(isr.begin(), isr.end(), operation.replica) != isr.end()) return false;
+    broker::Shard& shard = operation.context.shard();
+    return shard.replication_quotas().leader.exceeded(shard.env().clock.now());
+}
+
 struct ReadSummary {
     int64_t bytes = 0;
     bool readable = false;  // some partition can give data now or later
@@ -107,6 +119,10 @@ ReadSummary read_all(FetchOperation& operation) {
         fetch.max_bytes = static_cast<int32_t>(
             std::max<int64_t>(0, std::min<int64_t>(target.max_bytes, budget)));
         fetch.min_one_message = summary.bytes == 0;
+        if (held_back(operation, *found.partition)) {
+            fetch.max_bytes = 0;
+            fetch.min_one_message = false;
+        }
         read = found.partition->read(fetch);
         summary.readable = true;
         summary.answer_now |= read.error != ErrorCode::None || read.diverging.has_value();
@@ -191,8 +207,22 @@ void add_partition(FetchOperation& operation, size_t index, Response& response) 
     }
 }
 
+void count_throttled(FetchOperation& operation) {
+    broker::Shard& shard = operation.context.shard();
+    int64_t bytes = 0;
+    for (size_t i = 0; i < operation.reads.size(); ++i) {
+        if (operation.reads[i].records.empty()) continue;
+        const FetchTarget& target = operation.session.targets[i];
+        const Found found = find_partition(shard, topic_of(shard, target), target.partition);
+        if (found.partition == nullptr || !found.partition->leader_throttled()) continue;
+        bytes += static_cast<int64_t>(operation.reads[i].records.size());
+    }
+    shard.replication_quotas().leader.record(shard.env().clock.now(), bytes);
+}
+
 void fetch_finish(FetchOperation& operation) {
     broker::Shard& shard = operation.context.shard();
+    if (operation.replica.value >= 0) count_throttled(operation);
     std::vector<FetchAnswerFacts> facts;
     facts.reserve(operation.reads.size());
     for (const broker::PartitionRead& read : operation.reads) facts.push_back(facts_of(read));

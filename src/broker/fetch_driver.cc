@@ -1,6 +1,7 @@
 // src/broker/fetch_driver.cc: plans to requests, answers to partitions, pauses to timers.
 #include "broker/fetch_driver.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "broker/peer_call.h"
@@ -146,12 +147,26 @@ wire::FetchRequest FetchDriver::request_for(const FetchPlan& plan) const {
     return request;
 }
 
+/// Replicas in sync are never held: a throttle must not drive them out of the ISR.
+void FetchDriver::hold_throttled(Link& link, Instant now) {
+    Instant free_at = shard_.replication_quotas().follower.free_at(now);
+    if (free_at <= now) return;
+    // No longer at once: the rate may be raised meanwhile.
+    free_at = std::min(free_at, now + milliseconds(shard_.config().replica_fetch_backoff_ms));
+    for (const auto& [key, followed] : followed_) {
+        if (followed.leader != link.leader || followed.caught_up) continue;
+        const Partition* here = partition(key);
+        if (here != nullptr && here->follower_throttled()) link.machine.hold(key, free_at);
+    }
+}
+
 void FetchDriver::pump(Link& link) {
     if (stopped_ || link.fetch != 0) return;
     const Instant now = shard_.env().clock.now();
     const auto address = address_of(link.leader, env::PeerPurpose::Replication);
     // Without an endpoint there is nobody to ask; the image that brings one comes back here.
     if (!address.has_value()) return;
+    hold_throttled(link, now);
     const std::optional<FetchPlan> plan = link.machine.next(now);
     shard_.env().timers.cancel(link.timer);
     link.timer = env::kNoTimer;
@@ -218,6 +233,10 @@ void FetchDriver::take(Link& link, const FetchKey& key,
         case replication::FetchVerdict::Process: {
             FetchedRecords fetched;
             if (answer.records.has_value()) fetched.records = std::move(*answer.records);
+            if (here->follower_throttled()) {
+                shard_.replication_quotas().follower.record(
+                    now, static_cast<int64_t>(fetched.records.size()));
+            }
             fetched.high_watermark = Offset(answer.high_watermark);
             fetched.log_start = Offset(answer.log_start_offset);
             if (answer.diverging_epoch.end_offset >= 0) {
@@ -225,6 +244,10 @@ void FetchDriver::take(Link& link, const FetchKey& key,
                                      Offset(answer.diverging_epoch.end_offset)};
             }
             const FollowResult result = here->on_fetched(*asked, std::move(fetched));
+            if (const auto known = followed_.find(key); known != followed_.end()) {
+                known->second.caught_up =
+                    answer.high_watermark <= here->follow_position().fetch_offset.value;
+            }
             if (result == FollowResult::Pause) link.machine.pause(now, key);
             if (result == FollowResult::Failed) link.machine.suspend(key);
             break;

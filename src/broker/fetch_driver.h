@@ -47,6 +47,7 @@ class FetchDriver {
     struct Followed {
         NodeId leader;
         LeaderEpoch epoch;
+        bool caught_up = false;  // the last answer left nothing to fetch below its high watermark
     };
     /// What ListOffsets says of one log, while it is being asked.
     struct Offsets;
@@ -54,6 +55,7 @@ class FetchDriver {
     Link& link_to(NodeId leader);
     void schedule();
     void pump(Link& link);
+    void hold_throttled(Link& link, Instant now);
     std::optional<env::PeerAddress> address_of(NodeId leader, env::PeerPurpose purpose) const;
     wire::FetchRequest request_for(const replication::FetchPlan& plan) const;
     void on_answer(NodeId leader, uint64_t fetch, Result<wire::FetchResponse> response);

@@ -24,9 +24,8 @@ Partition::Partition(PartitionHost& host, TopicPartition name, Uuid topic_id, st
       name_(std::move(name)),
       topic_id_(topic_id),
       directory_id_(directory_id),
-      log_(log),
-      settings_(std::move(settings)) {
-    log_.set_config(settings_->log);
+      log_(log) {
+    set_settings(std::move(settings));
 }
 
 Partition::~Partition() {
@@ -38,6 +37,9 @@ Partition::~Partition() {
 void Partition::set_settings(std::shared_ptr<const TopicSettings> settings) {
     settings_ = std::move(settings);
     log_.set_config(settings_->log);
+    const NodeId self = host_.node_id;
+    leader_throttled_ = settings_->leader_throttled.contains(name_.partition, self);
+    follower_throttled_ = settings_->follower_throttled.contains(name_.partition, self);
     if (leader_) leader_->set_min_insync_replicas(settings_->topic.min_insync_replicas);
 }
 

@@ -15,7 +15,20 @@ namespace millrace::broker {
 
 namespace {
 constexpr LogChannel kLog{"shard"};
+
+ReplicationQuotas make_quotas(const BrokerConfig& config) {
+    const auto options = [&](const std::string& prefix) {
+        replication::ReplicationQuota::Options made;
+        made.windows = static_cast<int32_t>(config.number(prefix + ".num"));
+        made.window = seconds(config.number(prefix + ".size.seconds"));
+        return made;
+    };
+    const auto between_brokers = options("replication.quota.window");
+    return {replication::ReplicationQuota(between_brokers),
+            replication::ReplicationQuota(between_brokers),
+            replication::ReplicationQuota(options("alter.log.dirs.replication.quota.window"))};
 }
+}  // namespace
 
 Shard::Shard(ShardParts parts)
     : parts_(parts),
@@ -35,6 +48,7 @@ Shard::Shard(ShardParts parts)
       fetch_sessions_(static_cast<uint32_t>(
                           std::max(0, parts_.config.max_incremental_fetch_session_cache_slots)),
                       parts_.env.seed ^ 0xfe7cU),
+      quotas_(make_quotas(parts_.config)),
       producer_ids_([this] { request_producer_ids(); }),
       rng_(parts_.env.seed),
       isr_changes_(std::make_unique<IsrChanges>(*this)),
@@ -54,6 +68,9 @@ metadata::BrokerConfigLayers Shard::config_layers() const {
 void Shard::refresh_settings() {
     const metadata::BrokerConfigLayers layers = config_layers();
     dynamic_ = make_dynamic_settings(layers);
+    quotas_.leader.set_bytes_per_second(dynamic_.leader_replication_throttled_rate);
+    quotas_.follower.set_bytes_per_second(dynamic_.follower_replication_throttled_rate);
+    quotas_.log_dirs.set_bytes_per_second(dynamic_.replica_alter_log_dirs_io_max_bytes_per_second);
     default_settings_ = make_topic_settings({}, layers, parts_.config);
 }
 

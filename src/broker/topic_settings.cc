@@ -1,6 +1,10 @@
 // src/broker/topic_settings.cc: from effective topic configs to log settings and produce rules.
 #include "millrace/broker/topic_settings.h"
 
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
 namespace millrace::broker {
 
 namespace {
@@ -51,7 +55,33 @@ record::ProduceRules make_produce_rules(const TopicConfig& topic, const BrokerCo
                                       : record::CompressedValidation::Full;
     return rules;
 }
+std::optional<int32_t> number(std::string_view text) {
+    int32_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+/// Entries that are not "partition:broker" cannot come through a controller that validates.
+ThrottledReplicas throttled(const std::vector<std::string>& list) {
+    ThrottledReplicas result;
+    for (const std::string_view entry : list) {
+        if (entry == "*") result.all = true;
+        const size_t colon = entry.find(':');
+        if (colon == std::string_view::npos) continue;
+        const auto partition = number(entry.substr(0, colon));
+        const auto broker = number(entry.substr(colon + 1));
+        if (partition && broker) result.replicas.emplace_back(*partition, *broker);
+    }
+    std::sort(result.replicas.begin(), result.replicas.end());
+    return result;
+}
 }  // namespace
+
+bool ThrottledReplicas::contains(PartitionIndex partition, NodeId broker) const {
+    return all || std::binary_search(replicas.begin(), replicas.end(),
+                                     std::pair(partition.value, broker.value));
+}
 
 std::shared_ptr<const TopicSettings> make_topic_settings(const metadata::ConfigMap& own,
                                                          const metadata::BrokerConfigLayers& layers,
@@ -60,6 +90,9 @@ std::shared_ptr<const TopicSettings> make_topic_settings(const metadata::ConfigM
     settings->topic = make_topic_config(own, layers);
     settings->log = std::make_shared<storage::LogConfig>(
         make_log_config(settings->topic, make_dynamic_settings(layers)));
+    settings->leader_throttled = throttled(settings->topic.leader_replication_throttled_replicas);
+    settings->follower_throttled =
+        throttled(settings->topic.follower_replication_throttled_replicas);
     settings->produce = make_produce_rules(settings->topic, broker);
     return settings;
 }

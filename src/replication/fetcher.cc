@@ -34,6 +34,12 @@ void Fetcher::pause(Instant now, const FetchKey& key) {
     if (found != partitions_.end()) found->second.paused_until = now + options_.back_off;
 }
 
+void Fetcher::hold(const FetchKey& key, Instant until) {
+    const auto found = partitions_.find(key);
+    if (found == partitions_.end()) return;
+    found->second.paused_until = std::max(found->second.paused_until, until);
+}
+
 void Fetcher::suspend(const FetchKey& key) {
     const auto found = partitions_.find(key);
     if (found != partitions_.end()) found->second.suspended = true;

@@ -4,8 +4,9 @@
 import importlib
 import json
 import re
+import time
 
-from harness import check, check_equal, check_in, main, wait_for
+from harness import check, check_equal, check_in, command, main, wait_for
 
 clusters = importlib.import_module("0012_cluster")
 
@@ -44,6 +45,11 @@ class Movable(clusters.Cluster):
             out = self.reassign("--verify", plan)
             return out if "is still in progress" not in out else None
         return wait_for(done, "the reassignment to complete", seconds)
+
+    def size(self, topic, number, partition=0):
+        """Bytes of a partition's segments on one node."""
+        return sum(f.stat().st_size for f in
+                   (self.node(number).data / f"{topic}-{partition}").glob("*.log"))
 
     def folders(self, topic):
         """For each node, the partitions of the topic whose folders it holds."""
@@ -85,6 +91,53 @@ def test_grow_and_shrink_under_load(world):
     holders = [[p for p, row in enumerate(shrunk) if n in row] for n in range(1, 7)]
     wait_for(lambda: cluster.folders("birds") == holders, "logs to be where the replicas are")
     check_equal(cluster.reassign("--list").strip(), "No partition reassignments found.", "--list")
+
+
+def throttles(cluster):
+    """What kafka-configs says of throttles anywhere."""
+    out = "".join(cluster.tool("configs", "--describe", "--entity-type", kind, *all_of)
+                  for kind, all_of in (("brokers", ()), ("topics", ())))
+    return sorted(set(re.findall(r"^ +((?:leader|follower|replica)\.\S*(?:throttled|io\.max)\S*"
+                                 r"=\S*)", out, re.M)))
+
+
+def test_a_throttle_holds_and_goes(world):
+    cluster = Movable(world, 4)
+    cluster.tool("topics", "--create", "--topic", "birds", "--replica-assignment", "1:2,2:3")
+    command(["kcat", "-P", "-b", cluster.server, "-t", "birds", "-p", "0", "-X", "acks=all"],
+            stdin="".join(f"{i}:{'v' * 1000}\n" for i in range(4000)))
+    plan = cluster.plan("birds", [[1, 4], [4, 3]])
+    out = cluster.reassign("--execute", plan, "--throttle", 1000000)
+    check_in("The inter-broker throttle limit was set to 1000000 B/s", out)
+    started = time.monotonic()
+    check_equal(throttles(cluster), [
+        "follower.replication.throttled.rate=1000000",
+        "follower.replication.throttled.replicas=0:4,1:4",
+        "leader.replication.throttled.rate=1000000",
+        "leader.replication.throttled.replicas=0:1,0:2,1:2,1:3"], "throttles")
+    wait_for(lambda: cluster.replicas("birds") == [[1, 4], [4, 3]], "the move to complete", 30)
+    passed = time.monotonic() - started
+    check(2 <= passed <= 10, f"4 MB at 1 MB/s took {passed} s")
+    check_in("Clearing broker-level throttles on brokers 1,2,3,4\n"
+             "Clearing topic-level throttles on topic birds", cluster.reassign("--verify", plan))
+    check_equal(throttles(cluster), [], "throttles")
+    # A throttle that would take hours is raised, by the same plan once more.
+    plan = cluster.plan("birds", [[1, 3], [4, 3]])
+    cluster.reassign("--execute", plan, "--throttle", 1000)
+    wait_for(lambda: cluster.size("birds", 3) > 0, "the first bytes")
+    check_in("still in progress", cluster.reassign("--verify", plan))
+    # Those in sync are not throttled, whatever is listed: acks=all goes on.
+    cluster.tool("configs", "--alter", "--entity-type", "topics", "--entity-name", "birds",
+                 "--add-config", "leader.replication.throttled.replicas=*,"
+                 "follower.replication.throttled.replicas=*")
+    for _ in range(3):
+        command(["kcat", "-P", "-b", cluster.server, "-t", "birds", "-p", "1", "-X", "acks=all",
+                 "-X", "message.timeout.ms=5000"], stdin=f"{'v' * 100000}\n" * 3)
+    cluster.wait_for_isr("birds", 2)
+    cluster.reassign("--execute", plan, "--additional", "--throttle", 100000000)
+    cluster.wait_until_done(plan)
+    check_equal(cluster.replicas("birds"), [[1, 3], [4, 3]], "replicas")
+    check_equal(throttles(cluster), [], "throttles")
 
 
 def test_cancel_override_delete_and_failover(world):

@@ -123,6 +123,9 @@ class Partition {
     Uuid directory_id() const { return directory_id_; }
     storage::Log& log() { return log_; }
     const TopicSettings& settings() const { return *settings_; }
+    /// What this replica sends to followers, or takes from a leader, counts for the broker's quota.
+    bool leader_throttled() const { return leader_throttled_; }
+    bool follower_throttled() const { return follower_throttled_; }
     bool is_leader() const { return leader_ != nullptr; }
     bool offline() const { return offline_; }
     Offset high_watermark() const;
@@ -228,6 +231,8 @@ class Partition {
     int32_t partition_epoch_ = -1;
     NodeId leader_id_ = kNoNode;       // of leader_epoch_, as the metadata says
     bool offline_ = false;
+    bool leader_throttled_ = false;
+    bool follower_throttled_ = false;
     bool flushing_ = false;
     bool write_posted_ = false;        // on_write_due comes at the end of this event
     Offset flush_target_ = kNoOffset;  // of the running flush

@@ -24,6 +24,7 @@
 #include "millrace/metadata/delta.h"
 #include "millrace/metadata/image.h"
 #include "millrace/replication/fetch_session.h"
+#include "millrace/replication/quota.h"
 
 namespace millrace::broker {
 
@@ -39,6 +40,13 @@ struct ShardParts {
     const BrokerConfig& config;
     LogDirs& log_dirs;
     ControllerLink& controller;
+};
+
+/// The rates of replication that this broker bounds, for the replicas that topics name.
+struct ReplicationQuotas {
+    replication::ReplicationQuota leader;    // sent to followers
+    replication::ReplicationQuota follower;  // fetched from leaders
+    replication::ReplicationQuota log_dirs;  // copied from one directory to another
 };
 
 class Shard {
@@ -82,6 +90,7 @@ class Shard {
     /// Every parked Fetch of the shard watches this list beside its partitions'.
     FetchWatchList& parked_fetches() { return parked_fetches_; }
     replication::FetchSessionCache& fetch_sessions() { return fetch_sessions_; }
+    ReplicationQuotas& replication_quotas() { return quotas_; }
     ProducerIds& producer_ids() { return producer_ids_; }
     CoordinatorHost& coordinators() { return *coordinators_; }
     /// Draws for answers that Kafka randomises (Metadata's controller id).
@@ -118,6 +127,7 @@ class Shard {
     size_t partition_count_ = 0;
     replication::FetchSessionCache fetch_sessions_;
     FetchWatchList parked_fetches_;
+    ReplicationQuotas quotas_;
     ProducerIds producer_ids_;
     Rng rng_;
     std::unique_ptr<IsrChanges> isr_changes_;

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "millrace/broker/config.h"
 #include "millrace/record/batch_validate.h"
@@ -12,10 +14,19 @@
 
 namespace millrace::broker {
 
+/// leader. or follower.replication.throttled.replicas.
+struct ThrottledReplicas {
+    bool all = false;
+    std::vector<std::pair<int32_t, int32_t>> replicas;  // partition and broker, sorted
+    bool contains(PartitionIndex partition, NodeId broker) const;
+};
+
 struct TopicSettings {
     TopicConfig topic;                                  // every key, typed
     std::shared_ptr<const storage::LogConfig> log;      // what storage needs of it
     record::ProduceRules produce;                       // what validation needs of it
+    ThrottledReplicas leader_throttled;
+    ThrottledReplicas follower_throttled;
 };
 
 std::shared_ptr<const TopicSettings> make_topic_settings(const metadata::ConfigMap& own,

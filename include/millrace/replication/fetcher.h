@@ -65,6 +65,8 @@ class Fetcher {
     void on_position(const FetchKey& key, const FetchPosition& position);
     /// This partition pauses; the others go on.
     void pause(Instant now, const FetchKey& key);
+    /// A throttle keeps this partition out of requests until then.
+    void hold(const FetchKey& key, Instant until);
     /// This partition waits for new metadata (or its offsets): follow() takes it up again.
     void suspend(const FetchKey& key);
 

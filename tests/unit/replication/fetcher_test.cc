@@ -45,6 +45,26 @@ TEST(Fetcher, OpensASessionAndSendsOnlyWhatChanged) {
     EXPECT_EQ(plan->forgotten, std::vector<FetchKey>{kB});
 }
 
+TEST(Fetcher, HoldsAThrottledPartitionWhileOthersGoOn) {
+    Fetcher fetcher({});
+    fetcher.follow(kA, at(0));
+    fetcher.follow(kB, at(5));
+    fetcher.hold(kA, ms(500));
+    auto plan = fetcher.next(ms(0));
+    ASSERT_TRUE(plan.has_value());
+    ASSERT_EQ(plan->changed.size(), 1U);
+    EXPECT_EQ(plan->changed[0].first, kB);
+    EXPECT_TRUE(fetcher.on_answered(ms(1), ErrorCode::None, 7));
+    fetcher.hold(kB, ms(300));
+    fetcher.hold(kB, ms(200));
+    EXPECT_FALSE(fetcher.next(ms(299)).has_value());
+    EXPECT_EQ(fetcher.wake_at(ms(299)), ms(300));
+    fetcher.follow(kA, at(1));
+    plan = fetcher.next(ms(299));
+    ASSERT_TRUE(plan.has_value()) << "a new leader or epoch starts without a hold";
+    EXPECT_EQ(plan->changed.at(0).first, kA);
+}
+
 TEST(Fetcher, PausesOnePartitionAndComesBackToIt) {
     Fetcher fetcher({milliseconds(100)});
     fetcher.follow(kA, at(0));
