@@ -68,6 +68,12 @@ void check_command_names(CLI::App& root, const std::vector<std::string>& words) 
     }
 }
 
+/// `reassign-partitions` with an option where a command could stand speaks Kafka's tongue.
+bool has_kafkas_flags(const std::vector<std::string>& words) {
+    return words.size() > 1 && words[0] == "reassign-partitions" && words[1].starts_with("--") &&
+           words[1] != "--help";
+}
+
 /// The deepest command that the words name.
 CLI::App* command_of(CLI::App& root, const std::vector<std::string>& words) {
     CLI::App* app = &root;
@@ -200,6 +206,8 @@ int run(int argc, const char* const* argv, const std::function<void(CLI::App&, C
     add_commands(root, context);
     if (extend) extend(root, context);
     const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+    if (has_kafkas_flags(words))
+        return run_shim(shim_reassign_partitions, {words.begin() + 1, words.end()});
     std::signal(SIGPIPE, SIG_IGN);
     try {
         if (words.empty()) {

@@ -25,6 +25,7 @@ constexpr Row kShims[] = {
     {"kafka-get-offsets", shim_get_offsets},
     {"kafka-console-consumer", shim_console_consumer},
     {"kafka-console-producer", shim_console_producer},
+    {"kafka-reassign-partitions", shim_reassign_partitions},
 };
 
 }  // namespace

@@ -34,5 +34,6 @@ int shim_consumer_groups(const std::vector<std::string>& words);
 int shim_get_offsets(const std::vector<std::string>& words);
 int shim_console_consumer(const std::vector<std::string>& words);
 int shim_console_producer(const std::vector<std::string>& words);
+int shim_reassign_partitions(const std::vector<std::string>& words);
 
 }  // namespace millrace::cli

@@ -20,6 +20,8 @@ namespace millrace::cli {
 int32_t java_hash(std::string_view utf8);
 /// TopicPartition.hashCode.
 int32_t java_hash(const TopicPartition& partition);
+/// Integer.hashCode.
+inline int32_t java_hash(int32_t number) { return number; }
 
 /// The walk of a java.util.HashMap into which `keys` were put in this order. `capacity` is the
 /// constructor's argument.

@@ -91,6 +91,7 @@ void ShimOptions::parse(const std::vector<std::string>& words) {
             value = words[++i];
         }
         given_[name].push_back(value);
+        order_.push_back(name);
     }
 }
 

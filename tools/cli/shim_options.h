@@ -42,6 +42,8 @@ class ShimOptions {
     std::optional<std::string> value(const std::string& name) const;
     std::optional<int64_t> number(const std::string& name) const;
     std::vector<std::string> values(const std::string& name) const;
+    /// The names of the options as they came.
+    const std::vector<std::string>& in_order() const { return order_; }
 
     /// A line, the options, exit 1: how Kafka's tools refuse and how they help.
     [[noreturn]] void usage(const std::string& message) const;
@@ -58,6 +60,7 @@ class ShimOptions {
 
     std::vector<ShimOption> table_;
     std::map<std::string, std::vector<std::optional<std::string>>> given_;
+    std::vector<std::string> order_;
 };
 
 /// The table alone prints the same usage before anything was parsed.
