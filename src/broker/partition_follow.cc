@@ -43,11 +43,12 @@ replication::FetchPosition Partition::follow_position() const {
 
 FollowResult Partition::cut_to(Offset offset, const char* why) {
     const Offset end = log_.log_end_offset();
-    if (offset >= end) return FollowResult::Done;
+    // Also where nothing is to be cut: an epoch without records at the end would name an epoch in
+    // the next fetch that the leader never had, and be told of divergence again, for ever.
     if (offset < log_.high_watermark()) {
         log_warn(kLog, "{}: cut to {}, below its high watermark {}: {}", name_.to_string(),
                  offset.value, log_.high_watermark().value, why);
-    } else {
+    } else if (offset < end) {
         log_info(kLog, "{}: cut from {} to {}: {}", name_.to_string(), end.value, offset.value,
                  why);
     }
@@ -56,6 +57,7 @@ FollowResult Partition::cut_to(Offset offset, const char* why) {
         fail(cut.status());
         return FollowResult::Failed;
     }
+    if (!*cut) return FollowResult::Done;
     host_.high_watermarks_moved = true;
     watches_.notify(kWakeEveryFetch);
     return FollowResult::Done;

@@ -19,7 +19,8 @@ const LogChannel kChannel{"storage"};
 
 Result<bool> Log::State::truncate(Offset offset, WallMs now) {
     if (offset >= log_end) {
-        if (epochs.truncate_from_end(offset)) MILLRACE_TRY(write_epochs());
+        // An epoch in which this replica led and wrote nothing stands behind the end.
+        if (epochs.truncate_from_end(log_end)) MILLRACE_TRY(write_epochs());
         return false;
     }
     log_info(kChannel, "{}: truncating from {} to {}", partition.to_string(), log_end.value,

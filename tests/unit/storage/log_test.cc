@@ -233,6 +233,20 @@ TEST(LogTruncate, CutsSegmentsIndexesEpochsAndProducers) {
     ASSERT_TRUE(w.append({}).ok());
 }
 
+// Else a replica that led an epoch without a record would ask with it, and be told of divergence.
+TEST(LogTruncate, DropsAnEpochWithoutRecordsAtTheEnd) {
+    LogWorld w;
+    ASSERT_TRUE(w.create().ok());
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(w.append({}, 1).ok());
+    ASSERT_TRUE(w.log->assign_leader_epoch(LeaderEpoch(4), Offset(3)).ok());
+    EXPECT_EQ(w.log->latest_epoch(), LeaderEpoch(4));
+    EXPECT_FALSE(w.log->truncate_to(Offset(3), WallMs{1}).value());
+    EXPECT_EQ(w.log->latest_epoch(), LeaderEpoch(1));
+    ASSERT_TRUE(w.log->assign_leader_epoch(LeaderEpoch(5), Offset(3)).ok());
+    EXPECT_FALSE(w.log->truncate_to(Offset(9), WallMs{1}).value());
+    EXPECT_EQ(w.log->latest_epoch(), LeaderEpoch(1));
+}
+
 TEST(LogTruncate, FullyStartsAnywhere) {
     LogWorld w;
     ASSERT_TRUE(w.create().ok());
