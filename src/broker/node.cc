@@ -80,6 +80,7 @@ struct Node::Impl {
     bool controller_registration_sent = false;  // and not answered with an error
     Offset published_offset = kNoOffset;
     bool load_started = false;
+    bool closing = false;
     bool dead = false;
     MoveFunction<void()> stopped;
     std::shared_ptr<bool> alive = std::make_shared<bool>(true);
@@ -210,6 +211,8 @@ Status Node::Impl::start() {
 }
 
 void Node::Impl::on_publish(const metadata::ImageLoader::Published& published) {
+    // The partitions are gone already: an image would make them anew, in folders that are there.
+    if (closing) return;
     const bool first = published_offset == kNoOffset;
     published_offset = published.image->provenance.offset;
     shard->publish(published, incarnation);
@@ -381,6 +384,7 @@ void Node::Impl::send_heartbeat() {
 }
 
 void Node::Impl::close_all() {
+    closing = true;
     if (maintenance) maintenance->stop();
     if (cleaner) cleaner->stop();
     shard->stop_partitions();
