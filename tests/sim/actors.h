@@ -26,7 +26,7 @@ struct ActorOptions {
 /// Writes to one partition at a time, in order, and resends what was not answered.
 class Producer {
   public:
-    Producer(World& world, Process& process, Model& model, std::string name, ActorOptions options);
+    Producer(World& world, Servers& servers, Model& model, std::string name, ActorOptions options);
     void start() { think(); }
     /// No new batches; what is unresolved is resent until it is answered.
     void finish() { finishing_ = true; }
@@ -49,6 +49,7 @@ class Producer {
     void abandon();
 
     World& world_;
+    Servers& servers_;
     Model& model_;
     Rng rng_;
     ActorOptions options_;
@@ -70,7 +71,7 @@ class Producer {
 /// Reads partitions from some offset on, with or without a fetch session.
 class Consumer {
   public:
-    Consumer(World& world, Process& process, Model& model, std::string name, ActorOptions options);
+    Consumer(World& world, Servers& servers, Model& model, std::string name, ActorOptions options);
     void start() { think(); }
     void finish() { finishing_ = true; }
     bool finished() const { return finishing_ && client_.in_flight() == 0; }

@@ -26,8 +26,8 @@ constexpr Duration kQuietTime = seconds(8);
 constexpr int32_t kTimeoutMs = 4000;
 }  // namespace
 
-Admin::Admin(World& world, Process& process, Model& model)
-    : world_(world), model_(model), rng_(world.rng().fork()), client_(world, process, "admin") {}
+Admin::Admin(World& world, Servers& servers, Model& model)
+    : world_(world), model_(model), rng_(world.rng().fork()), client_(world, servers, "admin") {}
 
 void Admin::until_known(const std::string& what, MoveFunction<bool()> attempt) {
     for (int i = 0; i < kTriesMax; ++i) {
@@ -56,7 +56,7 @@ TopicModel& Admin::create_topic(bool durable) {
     auto& asked = request.topics.emplace_back();
     asked.name = free_name();
     asked.num_partitions = 1 + static_cast<int32_t>(rng_.below(3));
-    asked.replication_factor = 1;
+    asked.replication_factor = static_cast<int16_t>(replication_factor);
     const auto set = [&](const char* key, int64_t value) {
         auto& config = asked.configs.emplace_back();
         config.name = key;
@@ -67,7 +67,8 @@ TopicModel& Admin::create_topic(bool durable) {
     if (rng_.chance(1, 4)) set("segment.index.bytes", 24 * rng_.between(1, 8));
     if (rng_.chance(1, 4)) set("segment.ms", rng_.between(100, 3000));
     if (durable) set("flush.messages", 1);
-    const bool retention = rng_.chance(1, 3);
+    if (min_isr > 1) set("min.insync.replicas", min_isr);
+    const bool retention = rng_.chance(1, 3) && !keep_all;
     if (retention && rng_.chance(1, 2)) set("retention.bytes", rng_.between(500, 20'000));
     if (retention && rng_.chance(1, 2)) set("retention.ms", rng_.between(500, 5000));
     set("file.delete.delay.ms", rng_.between(0, 2000));
@@ -80,6 +81,7 @@ TopicModel& Admin::create_topic(bool durable) {
         const auto error = static_cast<ErrorCode>(answer->topics.at(0).error_code);
         if (error != ErrorCode::None && error != ErrorCode::TopicAlreadyExists &&
             error != ErrorCode::RequestTimedOut && error != ErrorCode::NotController &&
+            error != ErrorCode::BrokerNotAvailable &&
             error != ErrorCode::InvalidReplicationFactor) {  // the node is fenced while it stops
             world_.fail(kExitSafety, "admin",
                         "create of " + topic.name + " got " + error_code_name(error) + " " +
@@ -99,6 +101,10 @@ void Admin::learn_topic(TopicModel& topic) {
     until_known("metadata of " + topic.name, [&] {
         const auto answer = client_.call_now<wire::MetadataResponse>(request, 12);
         if (!answer || answer->topics.at(0).error_code != 0) return false;
+        // A node that lags behind may still know an older topic of this name.
+        for (const auto& other : model_.topics()) {
+            if (other->id == answer->topics[0].topic_id) return false;
+        }
         topic.id = answer->topics[0].topic_id;
         world_.check(answer->topics[0].partitions.size() == topic.partitions.size(), "admin",
                      topic.name + " has another number of partitions");
@@ -153,7 +159,7 @@ void Admin::alter_configs(TopicModel& topic) {
     resource.resource_type = 2;  // topic
     resource.resource_name = topic.name;
     auto& config = resource.configs.emplace_back();
-    switch (rng_.below(3)) {
+    switch (keep_all ? 1 + rng_.below(2) : rng_.below(3)) {
         case 0:
             config.name = "retention.bytes";
             config.value = std::to_string(rng_.between(500, 20'000));
@@ -214,7 +220,7 @@ void Admin::act() {
     if (choice == 2) delete_topic(topic);
     if (choice == 3 && topic.partitions.size() < kPartitionsMax) add_partitions(topic);
     if (choice == 4 || choice == 5) alter_configs(topic);
-    if (choice >= 6 && choice < 9) {
+    if (choice >= 6 && choice < 9 && !keep_all) {
         const size_t partition = rng_.below(topic.partitions.size());
         const PartitionModel& model = *topic.partitions[partition];
         if (model.visible_end() == 0) return;

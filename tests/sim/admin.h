@@ -11,7 +11,7 @@ namespace millrace::sim {
 /// Calls are made from outside of events and run the world until the outcome is known.
 class Admin {
   public:
-    Admin(World& world, Process& process, Model& model);
+    Admin(World& world, Servers& servers, Model& model);
 
     void act();
     TopicModel& create_topic(bool durable);
@@ -21,6 +21,9 @@ class Admin {
     void delete_records(TopicModel& topic, size_t partition, int64_t offset);
     Client& client() { return client_; }
     bool all_durable = false;
+    int replication_factor = 1;
+    int min_isr = 1;
+    bool keep_all = false;  // neither retention nor DeleteRecords
 
   private:
     /// Repeats until `attempt` knows the outcome.
@@ -39,7 +42,7 @@ class Admin {
 /// REQUIRES: a running node, no faults, no producers at work.
 class Verifier {
   public:
-    Verifier(World& world, Process& process, Model& model, std::string when);
+    Verifier(World& world, Servers& servers, Model& model, std::string when);
     void verify();
     /// Only what belongs there is in the log directories. REQUIRES: a stopped node.
     static void verify_folders(World& world, Model& model, const std::vector<std::string>& dirs);

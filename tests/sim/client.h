@@ -1,11 +1,12 @@
-// tests/sim/client.h: a client connection that speaks real wire bytes and counts its answers.
+// tests/sim/client.h: a client that speaks real wire bytes and counts its answers.
 //
-// Every request is answered exactly once and in order, or its connection is closed (I26): anything
+// It has a connection to every node that it needed so far; Servers says which one that is. Every request is answered exactly once and in order, or its connection is closed (I26): anything
 // else fails the run here. A request that gets no answer in time closes the connection, and every
 // request of a closed connection ends with nothing.
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,13 +16,14 @@
 #include "millrace/wire/reader.h"
 #include "millrace/wire/writer.h"
 #include "sim/process.h"
+#include "sim/route.h"
 
 namespace millrace::sim {
 
-class Client final : public Peer {
+class Client final {
   public:
-    Client(World& world, Process& process, std::string name);
-    ~Client() override;
+    Client(World& world, Servers& servers, std::string name);
+    ~Client();
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;
 
@@ -30,7 +32,7 @@ class Client final : public Peer {
     void call(const Request& request, int16_t version,
               MoveFunction<void(std::optional<Response>)> done) {
         const auto key = static_cast<wire::ApiKey>(Request::kApiKey);
-        post(key, version, encode(key, version, request), [this, key, version,
+        post(target_of(request), key, version, encode(key, version, request), [this, key, version,
              done = std::move(done)](std::optional<Buffer> frame) mutable {
             if (!frame) return done(std::nullopt);
             wire::Reader reader(*frame);
@@ -45,7 +47,7 @@ class Client final : public Peer {
     template <class Request>
     void send_only(const Request& request, int16_t version) {
         const auto key = static_cast<wire::ApiKey>(Request::kApiKey);
-        if (connect()) connection_->send(encode(key, version, request));
+        send_bytes(target_of(request), encode(key, version, request));
     }
     /// The same from outside of events: runs the world until the answer is there.
     template <class Response, class Request>
@@ -64,12 +66,13 @@ class Client final : public Peer {
         return std::move(answer->response);
     }
 
-    /// The client walks away from its connection.
-    void reset() { close_connection(true); }
-    size_t in_flight() const { return pending_.size(); }
+    /// The client walks away from its connections.
+    void reset();
+    size_t in_flight() const { return in_flight_; }
+    /// All requests go there, wherever they belong; null: where they belong.
+    void talk_to(Process* process) { chosen_ = process; }
     const std::string& name() const { return name_; }
     World& world() { return world_; }
-    Process& process() { return process_; }
 
     Duration timeout = seconds(5);
     /// After the faults have ended no request may time out.
@@ -81,6 +84,8 @@ class Client final : public Peer {
         wire::ApiKey api;
         int16_t version;
         uint64_t timer;
+        std::string request;  // only where a meddler wants it
+        std::string forged;   // an answer that it made up
         MoveFunction<void(std::optional<Buffer>)> done;
     };
     template <class Request>
@@ -93,20 +98,34 @@ class Client final : public Peer {
         world_.check(writer.ok(), "wire", "a request of a client model does not encode");
         return std::string(chain.flatten()->text());
     }
-    bool connect();
-    void post(wire::ApiKey key, int16_t version, std::string bytes,
+    /// One connection.
+    struct Link final : Peer {
+        Link(Client& c, Process& p) : client(c), process(p) {}
+        void on_bytes(std::string_view bytes) override { client.on_bytes(*this, bytes); }
+        void on_closed() override { client.close_link(*this, false); }
+        Client& client;
+        Process& process;
+        std::shared_ptr<Connection> connection;
+        std::deque<Pending> pending;
+        std::string inbox;
+    };
+    /// Null while nobody listens there.
+    Link* link_for(const Target& target);
+    void post(const Target& target, wire::ApiKey key, int16_t version, std::string bytes,
               MoveFunction<void(std::optional<Buffer>)> done);
-    void on_bytes(std::string_view bytes) override;
-    void on_closed() override { close_connection(false); }
-    void on_frame(std::string_view frame);
-    void close_connection(bool by_us);
+    void send_bytes(const Target& target, std::string bytes);
+    void on_bytes(Link& link, std::string_view bytes);
+    void on_frame(Link& link, std::string frame);
+    void on_time_out(Link& link, int32_t id);
+    void close_link(Link& link, bool by_us);
 
     World& world_;
-    Process& process_;
+    Servers& servers_;
     std::string name_;
-    std::shared_ptr<Connection> connection_;
-    std::deque<Pending> pending_;
-    std::string inbox_;
+    std::map<int, Link> links_;  // by site, so that the order is the same in every run
+    Process* chosen_ = nullptr;
+    Process* last_ = nullptr;
+    size_t in_flight_ = 0;
     int32_t next_correlation_ = 0;
 };
 

@@ -11,13 +11,13 @@ namespace {
 constexpr uint64_t kTargetsMax = 4;
 }
 
-Consumer::Consumer(World& world, Process& process, Model& model, std::string name,
+Consumer::Consumer(World& world, Servers& servers, Model& model, std::string name,
                    ActorOptions options)
     : world_(world),
       model_(model),
       rng_(world.rng().fork()),
       options_(options),
-      client_(world, process, std::move(name)),
+      client_(world, servers, std::move(name)),
       version_(static_cast<int16_t>(rng_.between(4, 18))),
       sessions_(version_ >= 7 && rng_.chance(1, 2)) {}
 
@@ -42,7 +42,7 @@ void Consumer::choose() {
     session_epoch_ = 0;
     const auto live = model_.live_topics();
     if (live.empty()) return;
-    const uint64_t count = 1 + rng_.below(kTargetsMax);
+    const uint64_t count = 1 + rng_.below(model_.many_nodes ? 1 : kTargetsMax);
     for (uint64_t i = 0; i < count; ++i) {
         TopicModel* topic = live[rng_.below(live.size())];
         const size_t partition = rng_.below(topic->partitions.size());
@@ -148,12 +148,16 @@ void Consumer::on_partition(Target& target, const wire::FetchResponse::Partition
         case ErrorCode::OffsetOutOfRange:
             // The start of the log moved, or a crash cut its end.
             world_.check(target.offset < model.delete_asked() || model.retention ||
-                             target.offset > model.visible_end() || model.losses() > 0,
+                             target.offset > model.visible_end() || model.losses() > 0 ||
+                             model_.stale_answers,
                          "I7", model.name() + ": offset " + std::to_string(target.offset) +
                                    " is out of range");
             return;
         case ErrorCode::KafkaStorageError:
         case ErrorCode::NotLeaderOrFollower:
+        case ErrorCode::OffsetNotAvailable:
+        case ErrorCode::ReplicaNotAvailable:
+        case ErrorCode::LeaderNotAvailable:
         case ErrorCode::UnknownTopicOrPartition:
         case ErrorCode::UnknownTopicId:
         case ErrorCode::InconsistentTopicId: return;

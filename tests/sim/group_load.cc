@@ -46,21 +46,22 @@ void GroupOptions::configure(metadata::ConfigMap& config) const {
     config["group.min.session.timeout.ms"] = "500";
     config["group.initial.rebalance.delay.ms"] = "200";
     config["offsets.topic.num.partitions"] = "2";
-    config["offsets.topic.replication.factor"] = "1";
+    const std::string factor = std::to_string(replication_factor);
+    config["offsets.topic.replication.factor"] = factor;
     config["transaction.state.log.num.partitions"] = "2";
-    config["transaction.state.log.replication.factor"] = "1";
-    config["transaction.state.log.min.isr"] = "1";
+    config["transaction.state.log.replication.factor"] = factor;
+    config["transaction.state.log.min.isr"] = std::to_string(min_isr);
     config["transaction.abort.timed.out.transaction.cleanup.interval.ms"] = "300";
     config["log.flush.interval.messages"] = "1";
     config["log.cleaner.backoff.ms"] = "500";
 }
 
-GroupLoad::GroupLoad(World& world, Process& process, const GroupOptions& options)
+GroupLoad::GroupLoad(World& world, Servers& servers, const GroupOptions& options)
     : world_(world),
-      process_(process),
+      servers_(servers),
       options_(options),
       rng_(options.on ? world.rng().fork() : Rng(0)),
-      client_(world, process, "load"),
+      client_(world, servers, "load"),
       plain_(world, "plain"),
       exact_(world, "exact"),
       txns_(world) {}
@@ -76,10 +77,15 @@ void GroupLoad::create_topic(const char* name, int32_t partitions, Uuid& id) {
     auto& asked = request.topics.emplace_back();
     asked.name = name;
     asked.num_partitions = partitions;
-    asked.replication_factor = 1;
+    asked.replication_factor = static_cast<int16_t>(options_.replication_factor);
     auto& config = asked.configs.emplace_back();
     config.name = "internal.segment.bytes";
     config.value = std::to_string(rng_.between(500, 6000));
+    if (options_.min_isr > 1) {
+        auto& isr = asked.configs.emplace_back();
+        isr.name = "min.insync.replicas";
+        isr.value = std::to_string(options_.min_isr);
+    }
     for (int i = 0; i < kTriesMax; ++i) {
         client_.call_now<wire::CreateTopicsResponse>(request, 7);
         wire::MetadataRequest ask;
@@ -139,7 +145,7 @@ void GroupLoad::begin() {
     for (size_t i = 0; i < options_.plain_workers; ++i) {
         WorkerOptions worker;
         worker.think_max = milliseconds(rng_.between(10, 100));
-        workers_.push_back(std::make_unique<GroupWorker>(world_, process_, plain_, txns_, topics_,
+        workers_.push_back(std::make_unique<GroupWorker>(world_, servers_, plain_, txns_, topics_,
                                                          "plain-" + std::to_string(i), worker));
     }
     for (size_t i = 0; i < options_.txn_workers; ++i) {
@@ -149,13 +155,13 @@ void GroupLoad::begin() {
         worker.v2 = rng_.chance(2, 3);
         worker.timeout_ms = static_cast<int32_t>(rng_.between(1000, 5000));
         worker.think_max = milliseconds(rng_.between(5, 60));
-        workers_.push_back(std::make_unique<GroupWorker>(world_, process_, exact_, txns_, topics_,
+        workers_.push_back(std::make_unique<GroupWorker>(world_, servers_, exact_, txns_, topics_,
                                                          "exact-" + std::to_string(i), worker));
     }
     for (auto& worker : workers_) worker->start();
     for (size_t i = 0; i < kOutputPartitions; ++i) {
         auditors_.emplace_back().client =
-            std::make_unique<Client>(world_, process_, "auditor-" + std::to_string(i));
+            std::make_unique<Client>(world_, servers_, "auditor-" + std::to_string(i));
     }
     for (size_t i = 0; i < auditors_.size(); ++i) audit(i);
 }
@@ -200,7 +206,7 @@ void GroupLoad::on_audited(size_t index, const wire::FetchResponse& answer, int6
     const auto& data = answer.responses.at(0).partitions.at(0);
     if (data.error_code != 0) {
         const auto error = static_cast<ErrorCode>(data.error_code);
-        world_.check(error != ErrorCode::OffsetOutOfRange, "I15",
+        world_.check(error != ErrorCode::OffsetOutOfRange || stale_answers_, "I15",
                      "output: what was visible is out of range");
         return;
     }
@@ -210,7 +216,7 @@ void GroupLoad::on_audited(size_t index, const wire::FetchResponse& answer, int6
                                std::to_string(data.last_stable_offset);
     world_.check(data.last_stable_offset <= data.high_watermark, "I5",
                  stable + " is beyond the high watermark");
-    world_.check(data.last_stable_offset >= stable_floor, "I5",
+    world_.check(data.last_stable_offset >= stable_floor || stale_answers_, "I5",
                  stable + " went back from " + std::to_string(stable_floor));
     auditor.stable = std::max(auditor.stable, data.last_stable_offset);
     for (const auto& record : auditor.reader.feed(world_, name, data)) {
@@ -286,21 +292,28 @@ std::map<int32_t, int64_t> GroupLoad::offsets(GroupModel& group, const std::stri
     world_.fail(kExitLiveness, "I22", when + ": no offsets of " + group.name());
 }
 
+std::string GroupLoad::open_transactions(Process* server) {
+    client_.talk_to(server);
+    const auto answer =
+        client_.call_now<wire::ListTransactionsResponse>(wire::ListTransactionsRequest{}, 0);
+    client_.talk_to(nullptr);
+    if (!answer || answer->error_code != 0) return "no answer; ";
+    std::string open;
+    for (const auto& txn : answer->transaction_states) {
+        const std::string& state = txn.transaction_state;
+        if (state == "CompleteCommit" || state == "CompleteAbort" || state == "Empty") continue;
+        open += txn.transactional_id + " is " + state + "; ";
+    }
+    return open;
+}
+
 void GroupLoad::verify_no_open_transaction(const std::string& when) {
     const Instant end = world_.now() + kOpenMax;
     std::string open = "no answer";
     while (world_.now() < end) {
-        const auto answer =
-            client_.call_now<wire::ListTransactionsResponse>(wire::ListTransactionsRequest{}, 0);
-        if (answer && answer->error_code == 0) {
-            open.clear();
-            for (const auto& txn : answer->transaction_states) {
-                const std::string& state = txn.transaction_state;
-                if (state == "CompleteCommit" || state == "CompleteAbort" || state == "Empty") continue;
-                open = txn.transactional_id + " is " + state;
-            }
-            if (open.empty()) return;
-        }
+        open.clear();
+        for (Process* server : servers_.all_servers()) open += open_transactions(server);
+        if (open.empty()) return;
         world_.run_for(milliseconds(300));
     }
     world_.fail(kExitLiveness, "I18", when + ": " + open);

@@ -19,6 +19,8 @@ struct GroupOptions {
     size_t txn_workers = 2;
     bool shared_id = false;  // two instances of one transactional id
     bool wall_jumps = false;
+    int replication_factor = 1;
+    int min_isr = 1;
 
     static GroupOptions draw(uint64_t seed);
     /// What the node needs: short timeouts, small internal topics, everything synced.
@@ -27,12 +29,16 @@ struct GroupOptions {
 
 class GroupLoad {
   public:
-    GroupLoad(World& world, Process& process, const GroupOptions& options);
+    GroupLoad(World& world, Servers& servers, const GroupOptions& options);
     /// Topics and coordinators, then the workers start.
     void begin();
     void reset_somebody(Rng& rng);
     /// Faults are over: every worker does its last work, then all rest.
     void drain();
+    /// Nodes that lag behind may answer.
+    void expect_stale_answers(bool may) {
+        plain_.stale_answers = exact_.stale_answers = stale_answers_ = may;
+    }
     /// REQUIRES: drained, a running node. Offsets, output, no open transaction.
     void verify(const std::string& when);
     std::string text() const;
@@ -48,6 +54,7 @@ class GroupLoad {
     std::optional<wire::FetchResponse> fetch(size_t partition, int64_t offset);
     wire::FetchRequest fetch_request(size_t partition, int64_t offset, int16_t version) const;
     std::map<int32_t, int64_t> offsets(GroupModel& group, const std::string& when);
+    std::string open_transactions(Process* server);
     void verify_no_open_transaction(const std::string& when);
 
     struct Auditor {
@@ -58,7 +65,7 @@ class GroupLoad {
     };
 
     World& world_;
-    Process& process_;
+    Servers& servers_;
     GroupOptions options_;
     Rng rng_;
     Client client_;
@@ -69,6 +76,7 @@ class GroupLoad {
     std::vector<std::unique_ptr<GroupWorker>> workers_;
     std::vector<Auditor> auditors_;
     bool halted_ = false;
+    bool stale_answers_ = false;
 };
 
 }  // namespace millrace::sim

@@ -73,11 +73,11 @@ bool is_coordinator_moving(ErrorCode error) {
            error == ErrorCode::CoordinatorLoadInProgress || error == ErrorCode::RequestTimedOut;
 }
 
-GroupMember::GroupMember(World& world, Process& process, GroupModel& model, std::string name)
+GroupMember::GroupMember(World& world, Servers& servers, GroupModel& model, std::string name)
     : world_(world),
       model_(model),
       rng_(world.rng().fork()),
-      client_(world, process, std::move(name)),
+      client_(world, servers, std::move(name)),
       session_timeout_ms_(static_cast<int32_t>(rng_.between(1000, 3000))),
       rebalance_timeout_ms_(static_cast<int32_t>(rng_.between(600, 3000))) {
     client_.timeout = seconds(9);

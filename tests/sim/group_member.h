@@ -27,7 +27,7 @@ bool is_coordinator_moving(ErrorCode error);
 
 class GroupMember {
   public:
-    GroupMember(World& world, Process& process, GroupModel& model, std::string name);
+    GroupMember(World& world, Servers& servers, GroupModel& model, std::string name);
     void start() { think(); }
     /// No pauses and no leaving any more: the group must become stable.
     void finish() { finishing_ = true; }

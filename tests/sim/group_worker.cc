@@ -14,7 +14,7 @@ namespace {
 constexpr int16_t kRequireStableFrom = 7;
 }
 
-GroupWorker::GroupWorker(World& world, Process& process, GroupModel& group, TxnModel& txns,
+GroupWorker::GroupWorker(World& world, Servers& servers, GroupModel& group, TxnModel& txns,
                          const LoadTopics& topics, std::string name, WorkerOptions options)
     : world_(world),
       group_(group),
@@ -22,8 +22,8 @@ GroupWorker::GroupWorker(World& world, Process& process, GroupModel& group, TxnM
       topics_(topics),
       rng_(world.rng().fork()),
       options_(std::move(options)),
-      client_(world, process, name),
-      member_(world, process, group, name + "-member") {
+      client_(world, servers, name),
+      member_(world, servers, group, name + "-member") {
     if (!transactional()) step_ = Step::Idle;
 }
 

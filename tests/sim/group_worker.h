@@ -29,7 +29,7 @@ struct LoadTopics {
 
 class GroupWorker {
   public:
-    GroupWorker(World& world, Process& process, GroupModel& group, TxnModel& txns,
+    GroupWorker(World& world, Servers& servers, GroupModel& group, TxnModel& txns,
                 const LoadTopics& topics, std::string name, WorkerOptions options);
     void start();
     /// Faults are over: commit once more, then rest.

@@ -17,6 +17,7 @@ namespace millrace::sim {
 namespace {
 
 constexpr int kExitUsage = 2;
+constexpr int kNodesMax = 7;
 constexpr unsigned kSeedSecondsMax = 120;  // of real time: a run that hangs is a crash
 
 std::string commit_of_tree() {
@@ -42,10 +43,16 @@ struct Options {
     std::string seeds_file;
     Groups groups = Groups::Drawn;
     bool quiet = false;
+    int nodes = 0;      // of a cluster; 0: the lone node
     bool here = false;  // no process of its own, for debuggers
 };
 
-void print(uint64_t seed, const RunReport& report) {
+void print(uint64_t seed, const RunReport& report, int nodes) {
+    if (nodes > 0) {
+        std::printf("nodes=%d elections=%llu quorum=%llu ", nodes,
+                    static_cast<unsigned long long>(report.elections),
+                    static_cast<unsigned long long>(report.quorum_elections));
+    }
     std::printf("seed=%llu ok hash=%016llx events=%llu acked=%llu read=%llu commits=%llu processes=%llu "
                 "virtual=%.1fs\n",
                 static_cast<unsigned long long>(seed),
@@ -86,8 +93,10 @@ int in_child(uint64_t& result, Work work) {
 int run_one(uint64_t seed, Groups groups, const Options& options, const std::string& commit) {
     uint64_t hash = 0;
     const auto work = [&] {
-        const RunReport report = run_seed(seed, options.trace, commit, groups);
-        if (!options.quiet) print(seed, report);
+        const RunReport report =
+            options.nodes > 0 ? run_cluster_seed(seed, options.nodes, options.trace, commit, groups)
+                              : run_seed(seed, options.trace, commit, groups);
+        if (!options.quiet) print(seed, report, options.nodes);
         return report.hash;
     };
     if (options.here) return work() == 0 ? kExitCrash : 0;
@@ -173,6 +182,7 @@ int usage() {
                  "usage: millrace_sim --seed N [--trace] [--here] [--check-determinism]\n"
                  "                    [--groups | --no-groups]\n"
                  "       millrace_sim --seeds FROM COUNT [--quiet] [--check-determinism]\n"
+                 "       millrace_sim --nodes N with --seed or --seeds: a cluster of N nodes\n"
                  "       millrace_sim --seeds-file FILE\n"
                  "       millrace_sim --crash-steps [--stride N] | --step N [--trace]\n"
                  "exit codes: 10 crash, 11 safety, 12 liveness, 13 non-determinism\n");
@@ -195,6 +205,9 @@ bool parse(int argc, char** argv, Options& options) {
             options.groups = Groups::Off;
         } else if (word == "--check-determinism") {
             options.check_determinism = true;
+        } else if (word == "--nodes" && i + 1 < argc) {
+            options.nodes = static_cast<int>(number());
+            if (options.nodes < 1 || options.nodes > kNodesMax) return false;
         } else if (word == "--seed" && i + 1 < argc) {
             options.first = number();
         } else if (word == "--seeds" && i + 1 < argc) {

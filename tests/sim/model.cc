@@ -129,7 +129,9 @@ void PartitionModel::on_ack(Attempt& attempt, int64_t base_offset) {
     model_.acked_records += attempt.count();
 }
 
-Floor PartitionModel::floor() const { return {model_.life, visible_end_, log_start_}; }
+Floor PartitionModel::floor() const {
+    return {model_.stale_answers ? kNoLife : model_.life, visible_end_, log_start_};
+}
 
 void PartitionModel::on_log_start(int64_t start, const Floor& floor) {
     const bool same_life = floor.life == model_.life;
@@ -250,6 +252,10 @@ void PartitionModel::settle(int64_t start, int64_t end) {
     if (end < visible_end_) {
         fail("I7", "the log ends at " + std::to_string(end) + ", records up to " +
                        std::to_string(visible_end_) + " were visible");
+    }
+    if (model_.many_nodes && !log_.empty() && log_.rbegin()->first >= end) {
+        fail("I7", "the log ends at " + std::to_string(end) + ", offset " +
+                       std::to_string(log_.rbegin()->first) + " was acked or read");
     }
     lose_from(end);
     unsure_from_.clear();

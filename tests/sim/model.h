@@ -43,12 +43,13 @@ struct Attempt {
 
 /// A floor for what a later request may be told.
 struct Floor {
-    uint64_t life = 0;
+    uint64_t life = 0;  // kNoLife: says nothing
     int64_t high_watermark = 0;
     int64_t log_start = 0;
 };
 
 class Model;
+inline constexpr uint64_t kNoLife = ~uint64_t{0};
 
 class PartitionModel {
   public:
@@ -144,6 +145,10 @@ class Model {
     /// Counts the ends of processes: an answer may come in after the death of its process, before
     /// the next one starts.
     uint64_t life = 0;
+    /// A cluster: nothing acked or read is ever lost, ...
+    bool many_nodes = false;
+    /// ... but a node that lags behind may answer with an older watermark.
+    bool stale_answers = false;
     uint64_t next_attempt = 1;
     std::set<int64_t> producer_ids;  // given out so far
     uint64_t acked_records = 0;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "millrace/broker/storage_format.h"
+#include "sim/peer_links.h"
 
 namespace millrace::sim {
 
@@ -28,9 +29,14 @@ void set_aside(T* object) {
 }
 }  // namespace
 
-Process::Process(World& world, metadata::ConfigMap config, uint64_t seed)
-    : world_(world), seed_(seed), config_(made_config(config)) {
-    world_.disk().set_post([this](MoveFunction<void()> done) {
+Process::Process(World& world, metadata::ConfigMap config, uint64_t seed, Site site)
+    : world_(world),
+      seed_(seed),
+      site_(site),
+      disk_(site.disk != nullptr ? *site.disk : world.disk()),
+      config_(made_config(config)),
+      incarnation_(first_owner(site.number)) {
+    disk_.set_post([this](MoveFunction<void()> done) {
         world_.at(world_.now() + world_.random_delay(background_delay_max_), incarnation_,
                   std::move(done));
     });
@@ -38,7 +44,7 @@ Process::Process(World& world, metadata::ConfigMap config, uint64_t seed)
 
 Process::~Process() {
     if (state_ != State::Down) kill(Crash::Process);
-    world_.disk().set_post(nullptr);
+    disk_.set_post(nullptr);
 }
 
 Status Process::format() {
@@ -49,16 +55,17 @@ Status Process::format() {
     options.metadata_log_dir = config_.metadata_log_dir;
     options.has_controller_role = true;
     options.controller_listener_name = "CONTROLLER";
-    options.controller_host = "localhost";
+    options.controller_host = config_.advertised_controller_listeners.front().host;
     options.controller_port = 9093;
     options.cluster_id = "MkU3OEVBNTcwNTJENDM2Qg";
-    options.standalone = true;
+    options.has_static_voters = static_voters;
+    options.standalone = !static_voters;
     options.ignore_formatted = true;
     for (const std::string& dir : config_.log_dirs) {
-        MILLRACE_TRY(world_.disk().make_directories(dir));
+        MILLRACE_TRY(disk_.make_directories(dir));
     }
-    MILLRACE_TRY(world_.disk().sync_directory("/"));  // the operator made them long ago
-    return broker::format_storage(world_.disk(), world_.wall(), rng, options,
+    MILLRACE_TRY(disk_.sync_directory("/"));  // the operator made them long ago
+    return broker::format_storage(disk_, world_.wall(), rng, options,
                                   [](const std::string&) {});
 }
 
@@ -76,12 +83,19 @@ void Process::start() {
     ports_ = new ProcessPorts(world_, incarnation_);
     all_ports().push_back(ports_);
     ports_->background_delay_max = background_delay_max_;
+    ports_->wall_shift_ms = wall_shift_ms_;
+    if (site_.hosts != nullptr) {
+        peers_ = std::make_unique<PeerLinks>(world_, *site_.hosts, site_.number, incarnation_);
+        peers_->meddler = meddler;
+    }
+    started_ = false;
+    paused_until_ = Instant{};
     api::SessionHost::Options options;
     options.limits.max_request_bytes = static_cast<uint32_t>(config_.socket_request_max_bytes);
     sessions_ = std::make_unique<api::SessionHost>(nullptr, options);
     const uint64_t node_seed = seed_ * 1000 + incarnation_;
     node_ = std::make_unique<broker::Node>(
-        ports_->env(node_seed), config_,
+        ports_->env(disk_, peers_.get(), node_seed), config_,
         broker::NodeEvents{[this] {
                                world_.say("ready");
                                if (state_ == State::Starting) state_ = State::Up;
@@ -100,6 +114,7 @@ void Process::start() {
         return;
     }
     sessions_->attach(&node_->shard());
+    started_ = true;
 }
 
 void Process::kill(Crash kind) {
@@ -109,12 +124,14 @@ void Process::kill(Crash kind) {
         connection->bury(kind == Crash::Machine);
     }
     world_.bury_events_of(incarnation_);
+    if (peers_) peers_->abandon(kind == Crash::Process);
+    set_aside(peers_.release());
     set_aside(node_.release());
     set_aside(sessions_.release());
     if (kind == Crash::Process) {
-        world_.disk().kill_process();
+        disk_.kill_process();
     } else {
-        world_.disk().crash(crash_style, world_.rng());
+        disk_.crash(crash_style, world_.rng());
     }
     went_down(kind, false);
 }
@@ -148,18 +165,44 @@ void Process::exit_after_fatal() {
 
 void Process::destroy() {
     node_.reset();
+    if (peers_) peers_->abandon(true);
+    peers_.reset();
     for (auto& [id, connection] : std::exchange(connections_, {})) connection->close_from_server();
     sessions_.reset();
     world_.drop_events_of(incarnation_);
-    world_.disk().kill_process();
+    disk_.kill_process();
 }
 
-std::shared_ptr<Connection> Process::connect(Peer* peer) {
-    if (state_ != State::Up && state_ != State::Stopping) return nullptr;
-    auto connection = std::make_shared<Connection>(world_, *this, next_connection_++, peer);
+bool Process::listens(api::ListenerKind listener) const {
+    if (state_ == State::Starting) return started_ && listener == api::ListenerKind::Controller;
+    return state_ == State::Up || state_ == State::Stopping;
+}
+
+std::shared_ptr<Connection> Process::connect(const Caller& caller) {
+    if (!listens(caller.listener)) return nullptr;
+    auto connection = std::make_shared<Connection>(world_, *this, next_connection_++, caller);
     connection->open();
     connections_.emplace(connection->id_, connection);
     return connection;
+}
+
+void Process::break_a_connection(Rng& rng) {
+    if (connections_.empty()) return;
+    auto it = connections_.begin();
+    std::advance(it, static_cast<std::ptrdiff_t>(rng.below(connections_.size())));
+    const auto connection = it->second;
+    connection->close_from_server();
+}
+
+void Process::pause(Duration time) {
+    if (state_ == State::Down) return;
+    paused_until_ = world_.now() + time;
+    world_.pause(incarnation_, paused_until_);
+}
+
+void Process::set_wall_shift(int64_t ms) {
+    wall_shift_ms_ = ms;
+    if (ports_ != nullptr) ports_->wall_shift_ms = wall_shift_ms_;
 }
 
 }  // namespace millrace::sim

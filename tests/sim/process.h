@@ -5,6 +5,7 @@
 // src/app/run.cc, so that owed answers are found out.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,11 +14,14 @@
 #include "millrace/api/session.h"
 #include "millrace/broker/config.h"
 #include "millrace/broker/node.h"
+#include "sim/network.h"
+#include "sim/servers.h"
 #include "sim/world.h"
 
 namespace millrace::sim {
 
 class Connection;
+class PeerLinks;
 class Process;
 
 /// The client's end of a connection.
@@ -27,6 +31,24 @@ class Peer {
     virtual void on_bytes(std::string_view bytes) = 0;
     /// Closed by the server or by the network; at most once, and nothing comes afterwards.
     virtual void on_closed() = 0;
+};
+
+/// Stands between a node and those who ask it, and may alter what is said: planted faults (zoo.h).
+class Meddler {
+  public:
+    virtual ~Meddler() = default;
+    /// `frame` without length prefix, from a site. True: `answer` is what the sender hears, and
+    /// nothing leaves.
+    virtual bool on_request(int from, Process& to, std::string& frame, std::string& answer) = 0;
+    virtual void on_answer(int from, Process& to, std::string_view request, std::string& answer) = 0;
+};
+
+/// Who connects, and to which listener.
+struct Caller {
+    Peer* peer = nullptr;
+    int site = kClientSite;
+    Owner owner = kWorld;  // of the events that carry bytes to the peer
+    api::ListenerKind listener = api::ListenerKind::Broker;
 };
 
 struct NetworkOptions {
@@ -39,22 +61,39 @@ struct NetworkOptions {
 /// A byte stream between a Peer and a Session. Order is kept in each direction.
 class Connection : public std::enable_shared_from_this<Connection> {
   public:
-    Connection(World& world, Process& process, uint64_t id, Peer* peer);
+    Connection(World& world, Process& process, uint64_t id, const Caller& caller);
     void open();
     void send(std::string bytes);
     /// By the client (or the network for it): nothing on the way arrives any more.
     void reset();
+    /// The client's process ended: the server may hear of it, behind what is on the way.
+    void abandon(bool told);
+    /// A cut on the way was lifted.
+    void resume_delivery(bool to_server);
     bool closed() const { return session_ == nullptr; }
 
   private:
     friend class Process;
+    /// Bytes on the way; none: the end of the stream.
+    struct Piece {
+        Instant due;
+        std::string bytes;
+    };
+    struct Direction {
+        std::deque<Piece> pieces;
+        Instant last{};
+        bool stalled = false;
+    };
     void transmit(std::string bytes, bool to_server);
+    void put_on_the_way(std::string bytes, bool to_server, Instant due);
+    void deliver(bool to_server);
     void deliver_to_server(std::string_view bytes);
     void pump();
     bool receive();
     bool take_answers();
     void send_answers();
     void close_from_server();
+    void drop_session();
     void watch_throttle();
     void schedule();
     void bury(bool drop_all);
@@ -63,6 +102,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Process& process_;
     uint64_t id_;
     Owner owner_;
+    Caller caller_;
     Peer* peer_;
     std::unique_ptr<api::Session> session_;
     std::string inbox_;          // arrived at the server, not yet read
@@ -70,18 +110,26 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool draining_ = false;
     bool scheduled_ = false;
     uint64_t throttle_timer_ = 0;
-    Instant last_to_server_{};
-    Instant last_to_client_{};
+    Direction to_server_;
+    Direction to_client_;
 };
 
 enum class Crash { Process, Machine };
 
-class Process {
+/// Where a process runs. A lone node needs none of it.
+struct Site {
+    int number = 0;                     // of the node in its cluster, from 1
+    support::SimDisk* disk = nullptr;   // null: the world's
+    Network* links = nullptr;           // null: no cuts
+    Hosts* hosts = nullptr;             // null: no other nodes
+};
+
+class Process : public Servers {
   public:
     enum class State { Down, Starting, Up, Stopping };
 
-    Process(World& world, metadata::ConfigMap config, uint64_t seed);
-    ~Process();
+    Process(World& world, metadata::ConfigMap config, uint64_t seed, Site site = {});
+    ~Process() override;
     Process(const Process&) = delete;
     Process& operator=(const Process&) = delete;
 
@@ -97,6 +145,7 @@ class Process {
 
     State state() const { return state_; }
     bool up() const { return state_ == State::Up; }
+    bool started() const { return started_ && node_ != nullptr; }
     Owner incarnation() const { return incarnation_; }
     broker::Node& node() { return *node_; }
     const std::string& last_error() const { return last_error_; }
@@ -104,8 +153,26 @@ class Process {
     bool fatal() const { return fatal_; }
     const std::vector<std::string>& log_dirs() const { return config_.log_dirs; }
 
-    /// Null while nothing listens.
-    std::shared_ptr<Connection> connect(Peer* peer);
+    /// Null while nothing listens there.
+    std::shared_ptr<Connection> connect(const Caller& caller);
+    /// A lone node serves everything.
+    Process* server_for(const Target&) override { return this; }
+    std::vector<Process*> all_servers() override { return {this}; }
+    /// Breaks one of its connections.
+    void break_a_connection(Rng& rng);
+    /// Stands still (SIGSTOP) for that long.
+    void pause(Duration time);
+    bool paused() const { return world_.now() < paused_until_; }
+
+    support::SimDisk& disk() { return disk_; }
+    const Site& site() const { return site_; }
+    const broker::BrokerConfig& config() const { return config_; }
+    /// How far its machine's wall clock is off from now on, restarts or not.
+    void set_wall_shift(int64_t ms);
+    /// Alters the frames between nodes, for planted faults; null: none.
+    Meddler* meddler = nullptr;
+    /// Formats as a voter of controller.quorum.voters instead of a quorum of its own.
+    bool static_voters = false;
 
     NetworkOptions network;
     /// How long background work and syncs take at the most, from now on.
@@ -120,15 +187,23 @@ class Process {
     void went_down(Crash kind, bool clean);
     void destroy();
 
+    bool listens(api::ListenerKind listener) const;
+
     World& world_;
     uint64_t seed_;
+    Site site_;
+    support::SimDisk& disk_;
     broker::BrokerConfig config_;
     State state_ = State::Down;
     Owner incarnation_ = 0;
     Duration background_delay_max_ = milliseconds(20);
     ProcessPorts* ports_ = nullptr;  // never freed: later events may refer to it
+    std::unique_ptr<PeerLinks> peers_;
     std::unique_ptr<api::SessionHost> sessions_;
     std::unique_ptr<broker::Node> node_;
+    bool started_ = false;  // node_->start() succeeded
+    Instant paused_until_{};
+    int64_t wall_shift_ms_ = 0;
     std::map<uint64_t, std::shared_ptr<Connection>> connections_;
     uint64_t next_connection_ = 1;
     std::string last_error_;

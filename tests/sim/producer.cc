@@ -20,18 +20,21 @@ constexpr int64_t kAheadMs = 3'599'000;
 bool is_transient(ErrorCode error) {
     return error == ErrorCode::UnknownTopicOrPartition || error == ErrorCode::UnknownTopicId ||
            error == ErrorCode::NotLeaderOrFollower || error == ErrorCode::KafkaStorageError ||
-           error == ErrorCode::RequestTimedOut || error == ErrorCode::LeaderNotAvailable;
+           error == ErrorCode::RequestTimedOut || error == ErrorCode::LeaderNotAvailable ||
+           error == ErrorCode::NotEnoughReplicas ||
+           error == ErrorCode::NotEnoughReplicasAfterAppend;
 }
 
 }  // namespace
 
-Producer::Producer(World& world, Process& process, Model& model, std::string name,
+Producer::Producer(World& world, Servers& servers, Model& model, std::string name,
                    ActorOptions options)
     : world_(world),
+      servers_(servers),
       model_(model),
       rng_(world.rng().fork()),
       options_(options),
-      client_(world, process, std::move(name)),
+      client_(world, servers, std::move(name)),
       version_(static_cast<int16_t>(rng_.between(3, 13))) {}
 
 void Producer::think() {
@@ -69,6 +72,7 @@ void Producer::choose_partition() {
 
 void Producer::ask_producer_id() {
     asking_ = true;
+    client_.talk_to(nullptr);
     wire::InitProducerIdRequest request;
     request.transactional_id.reset();
     request.transaction_timeout_ms = 60'000;
@@ -91,6 +95,11 @@ void Producer::send_batches() {
     if (!topic_->live()) return abandon();
     const bool busy = std::any_of(unresolved_.begin(), unresolved_.end(),
                                   [](const Batch& batch) { return batch.in_flight; });
+    // Batches in flight to two nodes could overtake each other.
+    if (!busy) {
+        client_.talk_to(servers_.server_for({Target::Kind::Leader, topic_->name, topic_->id,
+                                             static_cast<int32_t>(partition_)}));
+    }
     if (resend_) {
         if (busy) return;
         resend_ = false;
@@ -199,7 +208,8 @@ void Producer::on_error(Batch& batch, int16_t code) {
         world_.check(lossy || forgotten || !topic_->live(), "I14", what + " although nothing was lost");
         return abandon();
     }
-    if (error == ErrorCode::DuplicateSequenceNumber && lossy) return abandon();
+    const bool elsewhere = model_.many_nodes && batch.attempt->made_in != model_.incarnation;
+    if (error == ErrorCode::DuplicateSequenceNumber && (lossy || elsewhere)) return abandon();
     // Larger than a segment of the topic, perhaps since its configs were altered.
     if (error == ErrorCode::RecordListTooLarge && batch.attempt->encode().size() > kSegmentBytesMin) {
         return abandon();

@@ -14,6 +14,8 @@ struct RunReport {
     uint64_t commits = 0;  // of offsets and transactions
     uint64_t processes = 0;
     int64_t virtual_ms = 0;
+    uint64_t elections = 0;         // of partitions' leaders, in a cluster
+    uint64_t quorum_elections = 0;
 };
 
 /// Whether groups and transactions are part of the run: half of the seeds draw them.
@@ -22,6 +24,10 @@ enum class Groups { Drawn, On, Off };
 /// Ends the process with an exit code of world.h when something is wrong.
 RunReport run_seed(uint64_t seed, bool trace, const std::string& commit,
                    Groups wanted = Groups::Drawn);
+
+/// A cluster of that many nodes.
+RunReport run_cluster_seed(uint64_t seed, int nodes, bool trace, const std::string& commit,
+                           Groups wanted = Groups::Drawn);
 
 /// The fixed scenario with a crash after disk step `step` (0: none). Returns the number of steps
 /// that it made.

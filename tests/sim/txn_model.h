@@ -52,6 +52,8 @@ class GroupModel {
     /// I22; -1 for no offset. `floor` is committed() when the request was sent.
     void on_fetched(int32_t partition, int64_t offset, int64_t floor);
     uint64_t commits() const { return commits_; }
+    /// A coordinator that was deposed and does not know it may answer what needs no log.
+    bool stale_answers = false;
 
   private:
     World& world_;

@@ -24,7 +24,8 @@ bool is_retriable(ErrorCode error) {
     return is_coordinator_moving(error) || error == ErrorCode::ConcurrentTransactions ||
            error == ErrorCode::NotLeaderOrFollower || error == ErrorCode::KafkaStorageError ||
            error == ErrorCode::UnknownTopicOrPartition || error == ErrorCode::LeaderNotAvailable ||
-           error == ErrorCode::NotEnoughReplicas || error == ErrorCode::UnknownTopicId;
+           error == ErrorCode::NotEnoughReplicas || error == ErrorCode::UnknownTopicId ||
+           error == ErrorCode::NotEnoughReplicasAfterAppend;
 }
 
 bool is_fencing(ErrorCode error) {

@@ -97,17 +97,44 @@ void World::drop_events_of(Owner owner) {
     }
 }
 
+support::SimDisk& World::add_disk() {
+    more_disks_.push_back(std::make_unique<support::SimDisk>());
+    more_disks_.back()->set_wall([this] { return wall(); });
+    return *more_disks_.back();
+}
+
+/// Moves the first event behind its owner's pause; true when there was one.
+bool World::defer_paused() {
+    const auto first = heap_.begin();
+    const auto pause = paused_.find(first->second.owner);
+    if (pause == paused_.end()) return false;
+    if (first->first.when >= pause->second) {
+        paused_.erase(pause);
+        return false;
+    }
+    const Key key{pause->second, first->first.tie, first->first.id};
+    keys_[key.id] = key;
+    auto node = heap_.extract(first);
+    node.key() = key;
+    heap_.insert(std::move(node));
+    return true;
+}
+
 void World::step() {
+    if (!paused_.empty() && defer_paused()) return;
     const auto first = heap_.begin();
     now_ = first->first.when;
     keys_.erase(first->first.id);
     Event event = std::move(first->second);
     heap_.erase(first);
     ++events_;
-    note("event", static_cast<uint64_t>(now_.nanos) ^ (event.owner << 56U));
+    note("event", static_cast<uint64_t>(now_.nanos) ^ (event.owner << 56U) ^ (event.owner >> 32U));
+    running_ = event.owner;
     event.task();
     note("disk", disk_.steps());
+    for (const auto& disk : more_disks_) note("disk", disk->steps());
     if (after_event_) after_event_();
+    running_ = kWorld;
 }
 
 void World::run_for(Duration time) {
@@ -138,8 +165,10 @@ void World::note_bytes(std::string_view kind, std::string_view bytes) {
 }
 
 void World::say(std::string_view line) const {
+    const Owner node = running_ >> 32U;
     const std::string full =
-        fmt::format("{:11.6f} {}", static_cast<double>(now_.nanos) / 1e9, line);
+        fmt::format("{:11.6f} {}{}", static_cast<double>(now_.nanos) / 1e9,
+                    node == 0 ? "" : "n" + std::to_string(node) + " ", line);
     if (trace) {
         std::printf("%s\n", full.c_str());
         std::fflush(stdout);  // an assert may be next

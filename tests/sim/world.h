@@ -35,6 +35,8 @@ inline constexpr int kExitNonDeterminism = 13;
 /// Whose event it is: 0 is the world (clients, network, faults), else a process's incarnation.
 using Owner = uint64_t;
 inline constexpr Owner kWorld = 0;
+/// Of a cluster's node: its incarnations count from here. A lone node's from 0.
+constexpr Owner first_owner(int node_index) { return static_cast<Owner>(node_index) << 32; }
 
 class World {
   public:
@@ -52,6 +54,8 @@ class World {
     uint64_t wall_jumps() const { return wall_jumps_; }
     Rng& rng() { return rng_; }
     support::SimDisk& disk() { return disk_; }
+    /// Of a further node. It lives as long as the world.
+    support::SimDisk& add_disk();
     Duration random_delay(Duration max);
 
     /// Runs `task` as an event of its own at `when` or later.
@@ -60,6 +64,10 @@ class World {
         return at(now_ + delay, kWorld, std::move(task));
     }
     void cancel(uint64_t id);
+    /// No event of `owner` runs before `until` (SIGSTOP, SIGCONT); then those that were due do.
+    void pause(Owner owner, Instant until) { paused_[owner] = until; }
+    /// Whose event is running.
+    Owner running() const { return running_; }
     /// A killed process runs no destructors: what its events own is never touched again.
     void bury_events_of(Owner owner);
     /// An orderly end instead: they are destroyed, and owed answers in them are found out.
@@ -99,11 +107,15 @@ class World {
         MoveFunction<void()> task;
     };
     void step();
+    bool defer_paused();
 
     uint64_t seed_;
     Rng rng_;
     Rng tie_rng_;
     support::SimDisk disk_;
+    std::vector<std::unique_ptr<support::SimDisk>> more_disks_;
+    std::map<Owner, Instant> paused_;
+    Owner running_ = kWorld;
     Instant now_{1'000'000'000};
     int64_t wall_shift_ms_ = 0;
     uint64_t wall_jumps_ = 0;
@@ -123,11 +135,13 @@ class ProcessPorts final : public env::Clock,
                            public env::Peers {
   public:
     ProcessPorts(World& world, Owner owner) : world_(world), owner_(owner) {}
-    env::Env env(uint64_t seed) { return {*this, *this, world_.disk(), *this, *this, *this, seed}; }
+    env::Env env(support::SimDisk& disk, env::Peers* peers, uint64_t seed) {
+        return {*this, *this, disk, *this, *this, peers != nullptr ? *peers : *this, seed};
+    }
 
     // Clock
     Instant now() override { return world_.now(); }
-    WallMs wall() override { return world_.wall(); }
+    WallMs wall() override { return WallMs{world_.wall().value + wall_shift_ms}; }
     // Timers
     env::TimerId arm(Instant when, MoveFunction<void()> fire) override;
     void cancel(env::TimerId id) override { world_.cancel(id); }
@@ -143,6 +157,7 @@ class ProcessPorts final : public env::Clock,
               MoveFunction<void(Result<Buffer>)> done) override;
 
     Duration background_delay_max = milliseconds(20);
+    int64_t wall_shift_ms = 0;  // of this machine's wall clock alone
 
   private:
     World& world_;

@@ -522,6 +522,36 @@ void SimDisk::flip_random_bit(const std::string& path, Rng& rng) {
     flip_bit(path, byte, static_cast<int>(rng.below(8)));
 }
 
+std::string SimDisk::peek(const std::string& path, uint64_t offset, size_t size) const {
+    const NodePtr node = find(path);
+    if (!node || node->is_directory || offset >= node->size) return {};
+    std::string text(static_cast<size_t>(std::min<uint64_t>(size, node->size - offset)), '\0');
+    for (size_t done = 0; done < text.size();) {
+        const uint64_t at = offset + done;
+        const size_t in_page = static_cast<size_t>(at % kPageBytes);
+        const size_t piece = std::min(text.size() - done, kPageBytes - in_page);
+        const PagePtr page = page_at(node->pages, static_cast<size_t>(at / kPageBytes));
+        if (page) std::memcpy(text.data() + done, page->data() + in_page, piece);
+        done += piece;
+    }
+    return text;
+}
+
+std::vector<std::string> SimDisk::peek_names(const std::string& directory) const {
+    std::vector<std::string> names;
+    const NodePtr node = find(directory);
+    if (!node) return names;
+    for (const auto& [name, child] : node->entries) names.push_back(name);
+    return names;
+}
+
+void SimDisk::replace() {
+    kill_process();
+    root_ = std::make_shared<SimNode>();
+    root_->is_directory = true;
+    used_pages_ = 0;
+}
+
 std::string SimDisk::contents(const std::string& path) {
     const NodePtr node = find(path);
     if (!node || node->is_directory) return {};

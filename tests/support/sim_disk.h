@@ -103,6 +103,12 @@ class SimDisk final : public env::FileSystem {
     void flip_random_bit(const std::string& path, Rng& rng);
 
     // --- for tests
+    /// Bytes as a reader without faults sees them; fewer at the end of the file.
+    std::string peek(const std::string& path, uint64_t offset, size_t size) const;
+    /// Names in a directory, sorted, whatever the faults.
+    std::vector<std::string> peek_names(const std::string& directory) const;
+    /// Another, empty device in its place. REQUIRES: no process runs on it.
+    void replace();
     /// Whole contents; empty when there is no such file.
     std::string contents(const std::string& path);
     void put(const std::string& path, const std::string& contents);  // durable at once

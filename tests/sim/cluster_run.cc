@@ -1,0 +1,239 @@
+// tests/sim/cluster_run.cc: the phases of a cluster's run: work under faults, heal, rest, verify.
+#include <memory>
+#include <vector>
+
+#include "sim/actors.h"
+#include "sim/admin.h"
+#include "sim/cluster_nemesis.h"
+#include "sim/group_load.h"
+#include "sim/run.h"
+
+namespace millrace::sim {
+
+namespace {
+
+constexpr Duration kActorSilence = seconds(2);
+constexpr Duration kDrainMax = seconds(90);
+constexpr Duration kRestMax = seconds(60);
+constexpr uint64_t kSettingsSeed = 0x636c7573746572ULL;
+
+metadata::ConfigMap common_config(Rng& rng, const GroupOptions& groups) {
+    metadata::ConfigMap config = {
+        {"auto.create.topics.enable", "false"},
+        {"log.cleaner.enable", "false"},
+        {"log.retention.check.interval.ms", "700"},
+        {"log.initial.task.delay.ms", "300"},
+        {"log.flush.offset.checkpoint.interval.ms", "900"},
+        {"log.flush.start.offset.checkpoint.interval.ms", "1100"},
+        {"replica.high.watermark.checkpoint.interval.ms", "500"},
+        {"log.segment.delete.delay.ms", "1000"},
+        {"controller.quorum.append.linger.ms", "5"},
+        {"max.incremental.fetch.session.cache.slots", std::to_string(1 + rng.below(12))},
+    };
+    const auto set = [&](const char* key, int64_t low, int64_t high) {
+        config[key] = std::to_string(rng.between(low, high));
+    };
+    set("broker.session.timeout.ms", 1000, 4000);
+    set("broker.heartbeat.interval.ms", 150, 450);
+    set("controller.quorum.election.timeout.ms", 200, 1000);
+    set("controller.quorum.election.backoff.max.ms", 50, 600);
+    set("controller.quorum.fetch.timeout.ms", 500, 2000);
+    set("controller.quorum.request.timeout.ms", 400, 1500);
+    set("replica.fetch.wait.max.ms", 50, 400);
+    set("replica.lag.time.max.ms", 500, 3000);
+    set("replica.fetch.backoff.ms", 20, 500);
+    set("replica.socket.timeout.ms", 1000, 6000);
+    set("leader.imbalance.check.interval.seconds", 1, 6);
+    groups.configure(config);
+    if (rng.chance(1, 2)) config.erase("log.flush.interval.messages");
+    if (rng.chance(1, 2)) set("internal.metadata.log.segment.bytes", 8000, 40'000);
+    if (rng.chance(1, 2)) set("metadata.log.max.record.bytes.between.snapshots", 500, 8000);
+    if (rng.chance(1, 3)) set("metadata.log.max.snapshot.interval.ms", 1000, 10'000);
+    if (rng.chance(1, 3)) set("metadata.max.retention.bytes", 0, 0);
+    if (rng.chance(1, 4)) set("log.flush.scheduler.interval.ms", 200, 2000);
+    if (rng.chance(1, 4)) set("replica.fetch.max.bytes", 200, 5000);
+    return config;
+}
+
+class ClusterRun {
+  public:
+    ClusterRun(uint64_t seed, int nodes, const GroupOptions& groups, const ClusterOptions& options)
+        : world_(seed ^ kSettingsSeed),
+          groups_(groups),
+          faults_(ClusterFaults::draw(world_.rng(), nodes)),
+          cluster_(world_, options, seed),
+          model_(world_),
+          watch_(world_, cluster_),
+          nemesis_(world_, cluster_, watch_, model_, faults_),
+          admin_(world_, cluster_, model_),
+          load_(world_, cluster_, with_walls(groups, faults_)) {
+        model_.many_nodes = true;
+        admin_.keep_all = true;
+        admin_.replication_factor = options.replication_factor;
+        admin_.min_isr = options.min_isr;
+        world_.set_after_event([this] {
+            watch_.after_event();
+            nemesis_.after_event();
+        });
+    }
+
+    void entitle(uint64_t seed, int nodes, bool trace, const std::string& commit) {
+        world_.trace = trace;
+        world_.title = "nodes=" + std::to_string(nodes) + " seed=" + std::to_string(seed) +
+                       " commit=" + commit + " " + faults_.text() + (groups_.on ? ",groups" : "");
+    }
+
+    RunReport run() {
+        nemesis_.start_all();
+        cluster_.begin_discovery();
+        const size_t topics = 1 + world_.rng().below(3);
+        for (size_t i = 0; i < topics; ++i) admin_.create_topic(world_.rng().chance(1, 4));
+        make_actors();
+        load_.begin();
+        expect_stale_answers(true);
+        cluster_.wrong_percent = world_.rng().below(4);
+        nemesis_.begin();
+        const Instant end = world_.now() + faults_.length;
+        while (world_.now() < end) {
+            world_.run_for(world_.random_delay(milliseconds(900)));
+            if (faults_.resets && world_.rng().chance(1, 3)) reset_somebody();
+            if (groups_.on && faults_.resets) load_.reset_somebody(world_.rng());
+            if (world_.rng().chance(1, 2)) admin_.act();
+        }
+        nemesis_.heal();
+        drain();
+        rest();
+        verify("after healing");
+        nemesis_.restart_all();
+        rest();
+        verify("after a restart of all");
+        return report();
+    }
+
+  private:
+    static GroupOptions with_walls(GroupOptions groups, const ClusterFaults& faults) {
+        groups.wall_jumps = faults.wall_jumps;
+        return groups;
+    }
+
+    void expect_stale_answers(bool may) {
+        model_.stale_answers = may;
+        load_.expect_stale_answers(may);
+    }
+
+    void make_actors() {
+        Rng& rng = world_.rng();
+        const size_t producers = 1 + rng.below(4);
+        const size_t consumers = 1 + rng.below(3);
+        for (size_t i = 0; i < producers; ++i) {
+            ActorOptions actor;
+            actor.idempotent = rng.chance(4, 5);
+            actor.window = 1 + rng.below(5);
+            actor.think_max = milliseconds(rng.between(5, 150));
+            producers_.push_back(std::make_unique<Producer>(
+                world_, cluster_, model_, "producer-" + std::to_string(i), actor));
+            producers_.back()->client().timeout = milliseconds(rng.between(1500, 6000));
+            producers_.back()->start();
+        }
+        for (size_t i = 0; i < consumers; ++i) {
+            ActorOptions actor;
+            actor.think_max = milliseconds(rng.between(10, 200));
+            consumers_.push_back(std::make_unique<Consumer>(
+                world_, cluster_, model_, "consumer-" + std::to_string(i), actor));
+            consumers_.back()->start();
+        }
+    }
+
+    void reset_somebody() {
+        const size_t who = world_.rng().below(producers_.size() + consumers_.size());
+        if (who < producers_.size()) {
+            producers_[who]->client().reset();
+        } else {
+            consumers_[who - producers_.size()]->client().reset();
+        }
+    }
+
+    /// On a sound cluster every batch gets its answer.
+    void drain() {
+        world_.run_for(kActorSilence);
+        load_.drain();
+        for (auto& producer : producers_) producer->finish();
+        for (auto& consumer : consumers_) consumer->finish();
+        const bool done = world_.run_until(
+            [&] {
+                for (auto& producer : producers_) {
+                    if (!producer->finished()) return false;
+                }
+                for (auto& consumer : consumers_) {
+                    if (!consumer->finished()) return false;
+                }
+                return true;
+            },
+            kDrainMax);
+        if (!done) world_.fail(kExitLiveness, "I26", "a client waits for ever");
+    }
+
+    /// Every partition gets a leader and all its replicas in sync, in bounded time.
+    void rest() {
+        world_.run_until([this] { return watch_.unrest().empty(); }, kRestMax);
+        const std::string unrest = watch_.unrest();
+        if (!unrest.empty()) world_.fail(kExitLiveness, "rest", "after a minute of health " + unrest);
+        world_.run_for(seconds(1));  // clients hear of it
+        watch_.compare_logs();
+        expect_stale_answers(false);
+    }
+
+    void verify(const std::string& when) {
+        Verifier(world_, cluster_, model_, when).verify();
+        load_.verify(when);
+        expect_stale_answers(true);
+    }
+
+    RunReport report() {
+        RunReport report;
+        report.hash = world_.hash();
+        report.events = world_.events();
+        report.acked_records = model_.acked_records;
+        report.read_records = model_.read_records;
+        report.commits = load_.commits();
+        report.processes = static_cast<uint64_t>(model_.incarnation);
+        report.virtual_ms = world_.now().nanos / 1'000'000;
+        report.elections = watch_.elections();
+        report.quorum_elections = watch_.quorum_elections();
+        return report;
+    }
+
+    World world_;
+    GroupOptions groups_;
+    ClusterFaults faults_;
+    Cluster cluster_;
+    Model model_;
+    ClusterWatch watch_;
+    ClusterNemesis nemesis_;
+    Admin admin_;
+    GroupLoad load_;
+    std::vector<std::unique_ptr<Producer>> producers_;
+    std::vector<std::unique_ptr<Consumer>> consumers_;
+};
+
+}  // namespace
+
+RunReport run_cluster_seed(uint64_t seed, int nodes, bool trace, const std::string& commit,
+                           Groups wanted) {
+    Rng rng(seed + 0x73657474696e6773ULL);
+    GroupOptions groups = GroupOptions::draw(seed);
+    if (wanted != Groups::Drawn) groups.on = wanted == Groups::On;
+    ClusterOptions options;
+    options.nodes = nodes;
+    options.replication_factor = std::min(nodes, 3);
+    options.min_isr = std::max(1, options.replication_factor - 1);
+    groups.replication_factor = options.replication_factor;
+    groups.min_isr = options.min_isr;
+    options.config = common_config(rng, groups);
+    options.config["min.insync.replicas"] = std::to_string(options.min_isr);
+    ClusterRun run(seed, nodes, groups, options);
+    run.entitle(seed, nodes, trace, commit);
+    return run.run();
+}
+
+}  // namespace millrace::sim
