@@ -215,8 +215,11 @@ void Node::Impl::on_publish(const metadata::ImageLoader::Published& published) {
     if (closing) return;
     const bool first = published_offset == kNoOffset;
     published_offset = published.image->provenance.offset;
+    const auto cordoned = shard->dynamic_settings().cordoned_log_dirs;
     shard->publish(published, incarnation);
     register_controller();
+    if (shard->dynamic_settings().cordoned_log_dirs != cordoned)
+        lifecycle.on_news(env.clock.now(), lifecycle_output);
     if (first) {
         lifecycle.on_start(env.clock.now(), lifecycle_output);
     } else {

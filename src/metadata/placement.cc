@@ -158,14 +158,16 @@ std::string ReplicaPlacer::refusal(int16_t replication_factor) const {
     return "";
 }
 
-std::variant<Placement, PlacementError> ReplicaPlacer::place(int32_t partitions,
+std::variant<Placement, PlacementError> ReplicaPlacer::place(std::string_view topic, int32_t first,
+                                                             int32_t partitions,
                                                              int16_t replication_factor) {
     if (std::string why = refusal(replication_factor); !why.empty())
         return PlacementError{std::move(why)};
     Placement placement;
     placement.reserve(static_cast<size_t>(partitions));
     if (two_axes_) {
-        for (const auto& ids : placement::place_new(sites_, partitions, replication_factor, rng_))
+        Rng rng(placement::placement_seed(topic, first));
+        for (const auto& ids : placement::place_new(sites_, partitions, replication_factor, rng))
             placement.push_back(to_nodes(ids));
         return placement;
     }

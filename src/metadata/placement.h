@@ -28,8 +28,9 @@ class ReplicaPlacer {
   public:
     ReplicaPlacer(const ClusterImage& cluster, const PartitionIndexes& loads, Rng& rng);
 
-    /// For the new partitions of one topic.
-    std::variant<Placement, PlacementError> place(int32_t partitions, int16_t replication_factor);
+    /// For the new partitions of one topic, from number `first` on.
+    std::variant<Placement, PlacementError> place(std::string_view topic, int32_t first,
+                                                  int32_t partitions, int16_t replication_factor);
 
   private:
     std::string refusal(int16_t replication_factor) const;

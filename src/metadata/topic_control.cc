@@ -109,7 +109,7 @@ ApiError assign_by_placer(const CommandContext& context, ReplicaPlacer& placer,
     const int16_t factor = topic.replication_factor == -1
                                ? context.options.default_replication_factor
                                : topic.replication_factor;
-    auto placed = placer.place(count, factor);
+    auto placed = placer.place(topic.name, 0, count, factor);
     if (const auto* error = std::get_if<PlacementError>(&placed)) {
         return cannot_replicate(factor, error->message);
     }
@@ -451,7 +451,7 @@ ApiError grow_topic(const CommandContext& context, ReplicaPlacer& placer,
         ApiError error = grow_manually(context, topic, factor, present, partitions);
         if (error.failed()) return error;
     } else {
-        auto placed = placer.place(additional, static_cast<int16_t>(factor));
+        auto placed = placer.place(topic.name, present, additional, static_cast<int16_t>(factor));
         if (const auto* error = std::get_if<PlacementError>(&placed)) {
             return {ErrorCode::InvalidReplicationFactor, error->message};
         }

@@ -244,6 +244,13 @@ bool have_two_axes(const std::vector<Site>& sites) {
     return !sites.empty();
 }
 
+uint64_t placement_seed(std::string_view topic, int32_t first) {
+    uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a
+    for (const char c : topic)
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+    return hash ^ (static_cast<uint64_t>(first) << 32);
+}
+
 std::vector<std::vector<int32_t>> place_new(std::vector<Site>& sites, int32_t partitions,
                                             int32_t replication_factor, Rng& rng) {
     MILLRACE_ASSERT(have_two_axes(sites), "sites have two axes");

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "millrace/base/rng.h"
@@ -27,6 +28,10 @@ struct Site {
 
 /// Whether the placer serves them: each has a label on the same two axes.
 bool have_two_axes(const std::vector<Site>& sites);
+
+/// The seed for new partitions of a topic, from number `first` on: a function of the name, so that
+/// the command line can say what the controller will do.
+uint64_t placement_seed(std::string_view topic, int32_t first);
 
 /// Replicas per new partition of one topic, leader first. Adds them to the sites' counts.
 /// REQUIRES: have_two_axes(sites); 1 <= replication_factor <= sites; one of them is not fenced.
