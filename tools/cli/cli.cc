@@ -152,16 +152,21 @@ void add_output_option(CLI::App& command, Context& context) {
         ->check(CLI::IsMember({"table", "json", "name"}));
 }
 
+void add_duration_option(CLI::App& command, const char* name, int& ms, const char* help) {
+    command.add_option(name, ms, help)
+        ->transform(
+            CLI::AsNumberWithUnit(std::map<std::string, int>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},
+                                  CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
+        ->default_str("");
+}
+
 void add_connection_options(CLI::App& command, Context& context) {
     command
         .add_option("-b,--bootstrap-server", context.bootstrap,
                     "host:port[,host:port] of the cluster")
         ->default_str("localhost:9092, or MILLRACE_BOOTSTRAP");
-    command.add_option("--timeout", context.timeout_ms, "time limit of the whole command (10s)")
-        ->transform(
-            CLI::AsNumberWithUnit(std::map<std::string, int>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},
-                                  CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
-        ->default_str("");
+    add_duration_option(command, "--timeout", context.timeout_ms,
+                        "time limit of the whole command (10s)");
     add_output_option(command, context);
 }
 
@@ -179,6 +184,11 @@ void add_commands(CLI::App& root, Context& context) {
     add_log_verify(*log, context);
     add_rebalance(root, context);
     add_health(root, context);
+    add_doctor(root, context);
+    add_broker_commands(root, context);
+    add_rack_commands(root, context);
+    add_leader_elect(root, context);
+    add_quorum_commands(root, context);
     add_shim(root, context);
     add_version(root, context);
     add_completion(root, context);

@@ -58,6 +58,9 @@ void add_connection_options(CLI::App& command, Context& context);
 /// Adds -o alone.
 void add_output_option(CLI::App& command, Context& context);
 
+/// An option that takes 500ms, 10s, 2m; a bare number is milliseconds.
+void add_duration_option(CLI::App& command, const char* name, int& ms, const char* help);
+
 // One function per file of commands.
 void add_topic_commands(CLI::App& root, Context& context);
 void add_topic_describe(CLI::App& topic, Context& context);
@@ -71,6 +74,12 @@ void add_shim(CLI::App& root, Context& context);
 void add_cluster(CLI::App& root, Context& context);
 void add_cluster_snapshot(CLI::App& cluster, Context& context);
 void add_health(CLI::App& root, Context& context);
+void add_doctor(CLI::App& root, Context& context);
+void add_broker_commands(CLI::App& root, Context& context);
+void add_broker_drain(CLI::App& broker, Context& context);
+void add_rack_commands(CLI::App& root, Context& context);
+void add_leader_elect(CLI::App& root, Context& context);
+void add_quorum_commands(CLI::App& root, Context& context);
 void add_config_commands(CLI::App& root, Context& context);
 void add_log_dump(CLI::App& log, Context& context);
 void add_log_verify(CLI::App& log, Context& context);

@@ -5,8 +5,7 @@
 #include <iostream>
 
 #include "cli/alter_configs.h"
-#include "cli/client.h"
-#include "cli/output.h"
+#include "cli/topic_placement.h"
 #include "millrace/wire/gen/create_partitions_request.h"
 #include "millrace/wire/gen/create_partitions_response.h"
 
@@ -44,7 +43,13 @@ void alter_topic(const Context& context, const AlterOptions& options) {
 
 void add_partitions(const Context& context, const std::string& name, int count, bool dry_run) {
     Client client(context);
-    const size_t before = client.topic(name).partitions.size();
+    const auto present = client.topic(name);
+    const size_t before = present.partitions.size();
+    // The controller gives new partitions as many copies as partition 0 has.
+    size_t copies = 0;
+    for (const auto& partition : present.partitions) {
+        if (partition.partition_index == 0) copies = partition.replica_nodes.size();
+    }
     wire::CreatePartitionsRequest request;
     auto& topic = request.topics.emplace_back();
     topic.name = name;
@@ -56,12 +61,25 @@ void add_partitions(const Context& context, const std::string& name, int count, 
     for (const auto& result : response.results) {
         check_error(result.error_code, result.error_message, "topic '" + name + "'");
     }
+    Json item = {{"name", name}, {"partitions", count}};
+    std::string rows;
+    if (dry_run) {
+        const ClusterState state = read_cluster(client);
+        PlacementPreview preview(state);
+        if (preview.known()) {
+            const auto first = static_cast<int32_t>(before);
+            const auto placed = preview.place(name, first, count - first, static_cast<int32_t>(copies));
+            item["placement"] = preview.json(placed, first);
+            rows = preview.text(placed, first);
+        }
+    }
     if (context.json()) {
-        print_items("Topic", Json::array({{{"name", name}, {"partitions", count}}}));
+        print_items("Topic", Json::array({item}));
         return;
     }
     std::cout << fmt::format("topic {} {} {} (had {})\n", name, dry_run ? "would have" : "has",
-                             counted(count, "partition"), before);
+                             counted(count, "partition"), before)
+              << rows;
 }
 
 }  // namespace
@@ -86,7 +104,7 @@ void add_topic_change_commands(CLI::App& topic, Context& context) {
     add->add_option("-p,--to", *count, "partitions it shall have in all")
         ->required()
         ->default_str("");
-    add->add_flag("--dry-run", *dry_run, "check only");
+    add->add_flag("--dry-run", *dry_run, "check, and show where replicas would go");
     add_connection_options(*add, context);
     add->callback(
         [&context, name, count, dry_run] { add_partitions(context, *name, *count, *dry_run); });

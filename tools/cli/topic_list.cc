@@ -5,8 +5,7 @@
 #include <algorithm>
 #include <iostream>
 
-#include "cli/client.h"
-#include "cli/output.h"
+#include "cli/topic_placement.h"
 #include "millrace/wire/gen/create_topics_request.h"
 #include "millrace/wire/gen/create_topics_response.h"
 
@@ -41,6 +40,9 @@ void list_topics(const Context& context) {
         std::cout << table.to_string();
 }
 
+constexpr const char* kByChance =
+    "racks are plain or missing: the controller will spread the replicas over them by chance\n";
+
 struct CreateOptions {
     std::vector<std::string> names;
     int partitions = -1;
@@ -69,6 +71,9 @@ void create_topics(const Context& context, const CreateOptions& options) {
     request.validate_only = options.dry_run;
     const auto response = client.ask<wire::CreateTopicsResponse>(request);
     Json items = Json::array();
+    std::optional<ClusterState> state;
+    std::optional<PlacementPreview> preview;
+    if (options.dry_run) preview.emplace(state.emplace(read_cluster(client)));
     for (const auto& result : response.topics) {
         const auto code = error_code_from(result.error_code);
         if (options.if_not_exists && code == ErrorCode::TopicAlreadyExists) {
@@ -84,11 +89,18 @@ void create_topics(const Context& context, const CreateOptions& options) {
                          {"id", result.topic_id.to_string()},
                          {"partitions", result.num_partitions},
                          {"replicationFactor", result.replication_factor}});
+        std::vector<std::vector<int32_t>> placed;
+        if (preview && preview->known()) {
+            placed = preview->place(result.name, 0, result.num_partitions,
+                                    result.replication_factor);
+            items.back()["placement"] = preview->json(placed, 0);
+        }
         if (context.json()) continue;
         std::cout << fmt::format("{} topic {} ({}, replication factor {})\n",
                                  options.dry_run ? "would create" : "created", result.name,
                                  counted(result.num_partitions, "partition"),
                                  result.replication_factor);
+        if (preview) std::cout << (preview->known() ? preview->text(placed, 0) : kByChance);
     }
     if (context.json()) print_items("TopicList", std::move(items));
 }
@@ -117,7 +129,7 @@ void add_topic_commands(CLI::App& root, Context& context) {
     create->add_option("-c,--config", options->configs, "key=value, may be repeated")
         ->allow_extra_args(false);
     create->add_flag("--if-not-exists", options->if_not_exists, "no error when it exists");
-    create->add_flag("--dry-run", options->dry_run, "check only");
+    create->add_flag("--dry-run", options->dry_run, "check, and show where replicas would go");
     add_connection_options(*create, context);
     create->callback([&context, options] { create_topics(context, *options); });
 
