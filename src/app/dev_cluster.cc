@@ -24,7 +24,7 @@
 #include "app/config_file.h"
 #include "app/format.h"
 #include "app/run.h"
-#include "cli/cli.h"
+#include "cli/client.h"
 #include "millrace/base/uuid.h"
 #include "millrace/broker/storage_format.h"
 #include "millrace/net/posix_disk.h"
@@ -108,8 +108,10 @@ std::vector<DevNode> lay_out(const DevClusterOptions& options) {
         if (i < controllers) node.controller_port = probe(0);
         node.directory_id = Uuid::from_random_bits(rng.next(), rng.next());
         if (grid.has_value()) {
-            node.rack = fmt::format("FD{}UD{}", i % grid->fault_domains + 1,
-                                    i / grid->fault_domains % grid->update_domains + 1);
+            // Along the diagonals: three brokers of a 3x3 grid already have domains of their own.
+            const int fault = i % grid->fault_domains;
+            const int update = (fault + i / grid->fault_domains) % grid->update_domains;
+            node.rack = fmt::format("FD{}UD{}", fault, update);
         }
     }
     return nodes;
@@ -218,6 +220,15 @@ std::vector<DevNode> existing(const DevClusterOptions& options) {
     return nodes;
 }
 
+/// What wakes the parent: its end, and `dev start`.
+sigset_t supervised_signals() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
+        ::sigaddset(&set, signal);
+    return set;
+}
+
 /// Runs the node in a child process, which writes its id into `ready` when it serves.
 void spawn(DevNode& node, int ready) {
     const broker::BrokerConfig config = read_config(node);
@@ -227,6 +238,8 @@ void spawn(DevNode& node, int ready) {
     if (node.pid > 0) return write_text(node.directory + "/pid", std::to_string(node.pid) + "\n");
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent) std::_Exit(1);
+    const sigset_t signals = supervised_signals();  // blocked here when a node is started again
+    ::sigprocmask(SIG_UNBLOCK, &signals, nullptr);
     ::setpgid(0, 0);  // Ctrl-C goes to the parent, who stops the nodes in order
     RunOptions run;
     run.quiet = true;
@@ -240,12 +253,10 @@ void spawn(DevNode& node, int ready) {
 class Supervisor {
   public:
     explicit Supervisor(std::vector<DevNode>& nodes) : nodes_(nodes) {
-        sigset_t set;
-        ::sigemptyset(&set);
-        for (const int signal : {SIGINT, SIGTERM}) ::sigaddset(&set, signal);
         if (::pipe(pipe_) != 0) throw Failure{cli::kFailed, "no pipe can be made", ""};
         for (DevNode& node : nodes_) spawn(node, pipe_[1]);
         // After the children, who handle these signals themselves.
+        const sigset_t set = supervised_signals();
         ::sigprocmask(SIG_BLOCK, &set, nullptr);
         ::close(pipe_[1]);
     }
@@ -266,11 +277,12 @@ class Supervisor {
         return ready == nodes_.size();
     }
     void wait_for_stop() {
-        sigset_t set;
-        ::sigemptyset(&set);
-        for (const int signal : {SIGINT, SIGTERM}) ::sigaddset(&set, signal);
-        int signal = 0;
-        ::sigwait(&set, &signal);
+        const sigset_t set = supervised_signals();
+        for (int signal = 0; ::sigwait(&set, &signal) == 0;) {
+            if (signal != SIGUSR1) return;
+            for (DevNode& node : nodes_)
+                start_again(node);
+        }
     }
     /// Brokers first, all at once: they hand their partitions over while controllers live; then the
     /// controllers one by one. The last of three has no quorum left to ask, and nobody to hand over
@@ -292,6 +304,13 @@ class Supervisor {
     }
 
   private:
+    /// A node that ended and that `dev start` asks for.
+    static void start_again(DevNode& node) {
+        std::error_code error;
+        if (!fs::remove(node.directory + "/start", error)) return;
+        if (::waitpid(node.pid, nullptr, WNOHANG) == 0) return;  // it runs
+        spawn(node, -1);
+    }
     static void reap(pid_t pid) {
         const auto deadline = std::chrono::steady_clock::now() + kStopTime;
         while (::waitpid(pid, nullptr, WNOHANG) == 0) {
@@ -315,7 +334,7 @@ void print_ready(const std::vector<DevNode>& nodes, double seconds) {
     }
     std::cout << fmt::format(
                      "\n  try:   millrace topic create orders -p 12 -r {} -b localhost:{}\n"
-                     "         millrace dev kill {}      (and: pause, resume)\n"
+                     "         millrace dev kill {}      (and: pause, resume, start, kill-rack)\n"
                      "Ctrl-C stops.\n",
                      std::min<size_t>(nodes.size(), kReplicasMax), nodes.front().port,
                      nodes.back().id)
@@ -340,6 +359,7 @@ int run_dev_cluster(const DevClusterOptions& options) {
                              options.racks.empty() ? "" : " in " + options.racks + " racks")
               << std::flush;
     write_text(last_cluster_file(), fs::absolute(options.data).string() + "\n");
+    write_text(options.data + "/pid", std::to_string(::getpid()) + "\n");
     Supervisor supervisor(nodes);
     const bool ready = supervisor.wait_until_ready();
     if (ready) {
@@ -354,16 +374,93 @@ int run_dev_cluster(const DevClusterOptions& options) {
     return 0;
 }
 
-void signal_dev_node(std::string data, int id, int signal) {
-    if (data.empty()) std::getline(std::ifstream(last_cluster_file()) >> std::ws, data);
-    std::ifstream file(fmt::format("{}/{}/pid", data, id));
+namespace {
+
+std::string cluster_directory(const std::string& data) {
+    if (!data.empty()) return data;
+    std::string last;
+    std::getline(std::ifstream(last_cluster_file()) >> std::ws, last);
+    return last;
+}
+
+pid_t read_pid(const std::string& path, const std::string& what) {
+    std::ifstream file(path);
     pid_t pid = 0;
-    if (!(file >> pid) || pid <= 1) {
-        throw Failure{cli::kFailed, fmt::format("{} has no node {}", data, id),
-                      "millrace dev prints the ids and the directory"};
+    if ((file >> pid) && pid > 1) return pid;
+    throw Failure{cli::kFailed, what, "millrace dev prints the ids and the directory"};
+}
+
+/// A broker's id, or the nodes whose rack has that label: FD1, UD0, or the whole rack.
+std::vector<int> ids_of(const std::string& data, const std::string& word) {
+    if (word.find_first_not_of("0123456789") == std::string::npos) return {std::atoi(word.c_str())};
+    std::vector<int> ids;
+    for (int id = kFirstId; id < kFirstId + kDevBrokersMax; ++id) {
+        const std::string path = fmt::format("{}/{}/server.properties", data, id);
+        if (!fs::exists(path)) break;
+        const auto values = read_config_file(path).values;
+        const auto rack = values.find("broker.rack");
+        if (rack == values.end()) continue;
+        const bool fault = rack->second.starts_with(word + "UD");
+        const bool update = word.starts_with("UD") && rack->second.ends_with(word);
+        if (fault || update || rack->second == word) ids.push_back(id);
     }
-    if (::kill(pid, signal) != 0) {
-        throw Failure{cli::kFailed, fmt::format("node {}: {}", id, std::strerror(errno)), ""};
+    if (ids.empty()) {
+        throw Failure{cli::kNotFound, fmt::format("no node of {} is in {}", data, word),
+                      "give a node's id, or a domain as in FD1 or UD0"};
+    }
+    return ids;
+}
+
+void wait_until_serving(int id, int port) {
+    // The port is bound before anybody answers there, so a connection alone says nothing.
+    const auto deadline = std::chrono::steady_clock::now() + kReadyTime;
+    while (std::chrono::steady_clock::now() < deadline) {
+        try {
+            cli::Connection({"localhost", port}, deadline, "millrace-dev");
+            return;
+        } catch (const Failure&) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+    }
+    throw Failure{cli::kFailed, fmt::format("node {} did not come up", id),
+                  "see what millrace dev printed"};
+}
+
+}  // namespace
+
+void signal_dev_nodes(const std::string& given, const std::vector<std::string>& words, int signal) {
+    const std::string data = cluster_directory(given);
+    for (const std::string& word : words) {
+        for (const int id : ids_of(data, word)) {
+            const pid_t pid = read_pid(fmt::format("{}/{}/pid", data, id),
+                                       fmt::format("{} has no node {}", data, id));
+            if (::kill(pid, signal) != 0)
+                throw Failure{cli::kFailed, fmt::format("node {}: {}", id, std::strerror(errno)), ""};
+        }
+    }
+}
+
+void start_dev_nodes(const std::string& given, const std::vector<std::string>& words) {
+    const std::string data = cluster_directory(given);
+    const pid_t parent = read_pid(data + "/pid", data + " has no cluster that runs");
+    std::vector<int> ids;
+    for (const std::string& word : words) {
+        for (const int id : ids_of(data, word)) {
+            const std::string directory = fmt::format("{}/{}", data, id);
+            if (!fs::exists(directory)) read_pid(directory + "/pid", data + " has no such node");
+            write_text(directory + "/start", "");
+            ids.push_back(id);
+        }
+    }
+    if (::kill(parent, SIGUSR1) != 0) {
+        throw Failure{cli::kFailed, data + " has no cluster that runs",
+                      "millrace dev --data " + data + " starts it"};
+    }
+    for (const int id : ids) {
+        DevNode node;
+        node.config_path = fmt::format("{}/{}/server.properties", data, id);
+        for (const broker::Listener& listener : read_config(node).advertised_listeners)
+            wait_until_serving(id, listener.port);
     }
 }
 

@@ -21,7 +21,11 @@ inline constexpr int kDevBrokersMax = 60;
 /// as cli::Failure.
 int run_dev_cluster(const DevClusterOptions& options);
 
-/// Sends `signal` to node `id` of the cluster in `data`; empty: the one that was started last.
-void signal_dev_node(std::string data, int id, int signal);
+/// Sends `signal` to nodes of the cluster in `data` (empty: the one that was started last), named by
+/// id or by a domain: FD1, UD0.
+void signal_dev_nodes(const std::string& data, const std::vector<std::string>& words, int signal);
+
+/// Starts nodes that ended again; returns when they serve.
+void start_dev_nodes(const std::string& data, const std::vector<std::string>& words);
 
 }  // namespace millrace::app

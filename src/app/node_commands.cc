@@ -31,6 +31,7 @@ using cli::Failure;
 struct StartOptions {
     std::string file;
     std::vector<std::string> overrides;
+    std::string cluster_id;
     bool strict = false;
 };
 
@@ -67,6 +68,7 @@ void start(Context& context, const StartOptions& options) {
     if (!config.ok()) throw Failure{cli::kUsage, config.status().message(), ""};
     RunOptions run;
     run.config_path = options.file;
+    run.cluster_id = options.cluster_id;
     run.format_if_empty = true;
     context.exit_code = run_broker(*config, std::move(run));
 }
@@ -236,16 +238,24 @@ void add_dev_signals(CLI::App& dev_command, const std::shared_ptr<DevOptions>& o
         const char* help;
         int signal;
     };
-    constexpr Verb kVerbs[] = {{"kill", "end a node of a dev cluster at once, as a crash", SIGKILL},
-                               {"pause", "stop a node's clock, as a hung machine", SIGSTOP},
-                               {"resume", "let a paused node go on", SIGCONT}};
+    constexpr int kStart = 0;
+    constexpr Verb kVerbs[] = {
+        {"kill", "end nodes of a dev cluster at once, as a crash", SIGKILL},
+        {"kill-rack", "end every node of a domain: FD1, UD0", SIGKILL},
+        {"pause", "stop the clock of nodes, as hung machines", SIGSTOP},
+        {"resume", "let paused nodes go on", SIGCONT},
+        {"start", "start nodes again that were killed", kStart}};
     for (const Verb& verb : kVerbs) {
         CLI::App* command = dev_command.add_subcommand(verb.name, verb.help);
-        auto id = std::make_shared<int>(0);
-        command->add_option("id", *id, "the node's id")->required();
+        auto words = std::make_shared<std::vector<std::string>>();
+        command->add_option("id", *words, "ids of nodes, or domains: FD1, UD0")->required();
         command->add_option("--data", options->data, "the cluster's directory (the last one)");
-        command->callback(
-            [id, options, signal = verb.signal] { signal_dev_node(options->data, *id, signal); });
+        command->callback([words, options, signal = verb.signal] {
+            if (signal == kStart)
+                start_dev_nodes(options->data, *words);
+            else
+                signal_dev_nodes(options->data, *words, signal);
+        });
     }
 }
 
@@ -270,6 +280,8 @@ void add_node_commands(CLI::App& root, Context& context) {
     command->add_option("file", options->file, "server.properties or YAML")->required();
     command->add_option("--override", options->overrides, "key=value over the file")
         ->allow_extra_args(false);
+    command->add_option("--cluster-id", options->cluster_id,
+                        "for directories that are still empty; all nodes of a cluster share it");
     command->add_flag("--strict", options->strict, "unknown keys are errors");
     command->callback([&context, options] { start(context, *options); });
 

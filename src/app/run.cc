@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/format.h"
 #include "millrace/api/session.h"
 #include "millrace/base/log.h"
 #include "millrace/broker/node.h"
@@ -212,20 +213,11 @@ class Run {
             if (entries.ok() && !entries->empty()) return kExitOk;
         }
         Rng rng(runtime_.env(ShardId(0)).seed);
-        broker::StorageFormatOptions format;
-        format.node_id = config_.node_id;
-        format.log_dirs = config_.log_dirs;
-        format.metadata_log_dir = config_.metadata_log_dir;
-        format.has_controller_role = config_.controller_role;
-        format.has_static_voters = !config_.quorum_voters.empty();
-        if (!config_.advertised_controller_listeners.empty()) {
-            const broker::Listener& listener = config_.advertised_controller_listeners.front();
-            format.controller_listener_name = listener.name;
-            format.controller_host = listener.host;
-            format.controller_port = listener.port;
-        }
-        format.cluster_id = Uuid::from_random_bits(rng.next(), rng.next()).to_string();
-        format.standalone = !format.has_static_voters;
+        broker::StorageFormatOptions format = format_options(config_);
+        format.cluster_id = options_.cluster_id.empty()
+                                ? Uuid::from_random_bits(rng.next(), rng.next()).to_string()
+                                : options_.cluster_id;
+        format.standalone = format.has_controller_role && !format.has_static_voters;
         const Status status =
             broker::format_storage(runtime_.files(), runtime_.env(ShardId(0)).clock.wall(), rng,
                                    format, [](const std::string&) {});

@@ -12,6 +12,7 @@ namespace millrace::app {
 struct RunOptions {
     bool quiet = false;             // log warnings and errors only
     bool format_if_empty = false;   // `dev`, and `start` with an empty directory
+    std::string cluster_id;         // of a directory that is formatted; empty: a new one
     std::string config_path;        // for messages; empty when made by `dev`
     /// Called once, when the node serves clients, with the ports that were bound in the order of
     /// BrokerConfig::listeners.
