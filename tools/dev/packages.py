@@ -37,6 +37,7 @@ PACKAGES = {
         ("golang-go", "go", "franz-go, an independent client"),
         ("kcat", "kcat", "an independent command line client"),
         ("librdkafka-dev", "", "an independent C client"),
+        ("python3-yaml", "", "reads the compose files of docker/ in a test"),
         ("clang", "clang++", "libFuzzer; a minute of it is part of the tests"),
         ("libclang-rt-14-dev", "", "libFuzzer's and the sanitizers' run time"),
         ("glpk-utils", "glpsol", "solves the integer programs that placement is compared with"),
