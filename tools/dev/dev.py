@@ -183,6 +183,26 @@ def command_bench(options):
          *([options.name] if options.name else []), *options.arguments], "bench")
 
 
+def command_chaos(options):
+    packages.ensure("build", "test", say=say)
+    folder = build("release", ["millrace"])
+    run([sys.executable, ROOT / "tests/chaos/chaos.py", str(options.kills), "--millrace",
+         folder / "millrace", *options.arguments], "chaos")
+
+
+def command_cluster(options):
+    binary = build("release", ["millrace"]) / "millrace"
+    # This process becomes the cluster's: Ctrl-C and signals go where they belong.
+    os.execv(binary, [str(binary), "dev", "--brokers", str(options.brokers), "--racks",
+                      options.racks, *options.arguments])
+
+
+def command_demo(options):
+    folder = build("release", ["millrace"])
+    run([sys.executable, ROOT / "tools/dev/demo.py", "--millrace", folder / "millrace",
+         *options.arguments], "demo")
+
+
 def command_golden(options):
     folder = build("dev")
     environment = {**os.environ, "MILLRACE_GOLDEN_UPDATE": "1"} if options.update else dict(os.environ)
@@ -307,6 +327,13 @@ def parser():
         "seconds", nargs="?", type=int, default=60)
     bench = add("bench", command_bench, "Millrace and Apache Kafka side by side")
     bench.add_argument("name", nargs="?")
+    chaos = add("chaos", command_chaos, "kill -9, SIGSTOP and cut links under load, then count")
+    chaos.add_argument("kills", nargs="?", type=int, default=200)
+    cluster = add("cluster", command_cluster, "nodes on loopback: `dev cluster up 3 [--port N]`")
+    cluster.add_argument("verb", choices=("up",))
+    cluster.add_argument("brokers", nargs="?", type=int, default=3)
+    cluster.add_argument("--racks", default="3x3", help="fault x update domains")
+    add("demo", command_demo, "nine brokers in 3x3 racks: plan, move, lose a domain, undo")
     add("golden", command_golden, "compare the golden files").add_argument(
         "--update", action="store_true", help="rewrite them")
     return top
@@ -314,7 +341,7 @@ def parser():
 
 if __name__ == "__main__":
     arguments, rest = parser().parse_known_args()
-    if rest and arguments.command not in ("sim", "bench"):
+    if rest and arguments.command not in ("sim", "bench", "chaos", "cluster", "demo"):
         parser().error(f"unknown arguments: {' '.join(rest)}")
     arguments.arguments = rest
     try:
