@@ -1,0 +1,373 @@
+#!/usr/bin/env python3
+# tests/interop/0021_bad_group_input.py: what a port gets from members and producers that are broken.
+"""Groups and transactions asked wrongly, by raw requests, and coordinator logs with bad records."""
+import struct
+
+import wire
+from harness import check, check_equal, check_in, command, main, wait_for
+
+(OFFSET_COMMIT, OFFSET_FETCH, FIND, JOIN, HEARTBEAT, LEAVE, SYNC, DESCRIBE, INIT, ADD, ADD_OFFSETS,
+ END, TXN_COMMIT, DELETE, CONSUMER) = 8, 9, 10, 11, 12, 13, 14, 15, 22, 24, 25, 26, 28, 42, 68
+LONGEST = "i" * 32767
+BINARY = b"\x00\x01\n\t \xc3\xa9"
+UNKNOWN, OK, UNKNOWN_PARTITION, TOO_MUCH_METADATA, ILLEGAL_GENERATION, BAD_PROTOCOL, INVALID_GROUP = \
+    -1, 0, 3, 12, 22, 23, 24
+UNKNOWN_MEMBER, BAD_SESSION, INVALID_REQUEST, BAD_EPOCH, BAD_STATE, BAD_MAPPING, BAD_TIMEOUT = \
+    25, 26, 42, 47, 48, 49, 50
+NOT_FOUND, MEMBER_ID_REQUIRED, BAD_ASSIGNOR, BAD_REGEX, FENCED, NOT_COORDINATOR = \
+    69, 79, 112, 128, 90, 16
+
+
+def data(payload):
+    return struct.pack(">i", len(payload)) + payload
+
+
+def compact(text):
+    if text is None:
+        return b"\0"
+    raw = text.encode() if isinstance(text, str) else text
+    return unsigned(len(raw) + 1) + raw
+
+
+def unsigned(number):
+    out = b""
+    while number > 0x7F:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+SUBSCRIPTION = struct.pack(">h", 0) + wire.array([wire.string("birds")]) + struct.pack(">i", -1)
+
+
+def join(group, member="", instance=None, session=10000, kind="consumer", metadata=SUBSCRIPTION,
+         protocols=("range",)):
+    return JOIN, 5, (wire.string(group) + struct.pack(">ii", session, 10000) + wire.string(member)
+                     + wire.nullable(instance) + wire.string(kind)
+                     + wire.array([wire.string(p) + data(metadata) for p in protocols])), 4
+
+
+def sync(group, member, generation, instance=None, assignment=b""):
+    return SYNC, 3, (wire.string(group) + struct.pack(">i", generation) + wire.string(member)
+                     + wire.nullable(instance)
+                     + wire.array([wire.string(member) + data(assignment)])), 4
+
+
+def beat(group, member, generation, instance=None):
+    return HEARTBEAT, 3, (wire.string(group) + struct.pack(">i", generation) + wire.string(member)
+                          + wire.nullable(instance)), 4
+
+
+def leave(group, member):
+    return LEAVE, 1, wire.string(group) + wire.string(member), 4
+
+
+def commit(group, topic="birds", partition=0, member="", generation=-1, text=""):
+    part = struct.pack(">iqi", partition, 7, -1) + wire.nullable(text)
+    return OFFSET_COMMIT, 7, (wire.string(group) + struct.pack(">i", generation)
+                              + wire.string(member) + wire.nullable(None)
+                              + wire.array([wire.string(topic) + wire.array([part])])), "commit"
+
+
+def txn_commit(tid, group, producer, member="", generation=-1):
+    part = struct.pack(">iq", 0, 7) + struct.pack(">i", -1) + wire.nullable("")
+    return TXN_COMMIT, 2, (wire.string(tid) + wire.string(group) + struct.pack(">qh", *producer)
+                           + wire.array([wire.string("birds") + wire.array([part])])), "txn commit"
+
+
+def init(tid, timeout=60000):
+    return INIT, 1, wire.nullable(tid) + struct.pack(">i", timeout), 4
+
+
+def add(tid, producer, topic="birds", partition=0):
+    topics = wire.array([wire.string(topic) + wire.array([struct.pack(">i", partition)])])
+    return ADD, 1, wire.string(tid) + struct.pack(">qh", *producer) + topics, "txn commit"
+
+
+def add_offsets(tid, producer, group):
+    return ADD_OFFSETS, 1, wire.string(tid) + struct.pack(">qh", *producer) + wire.string(group), 4
+
+
+def end(tid, producer):
+    return END, 1, wire.string(tid) + struct.pack(">qh", *producer) + b"\1", 4
+
+
+def delete(group):
+    return DELETE, 0, wire.array([wire.string(group)]), "delete"
+
+
+def describe(group):
+    return DESCRIBE, 0, wire.array([wire.string(group)]), "describe"
+
+
+def consumer(group, member="m", epoch=0, regex=None, topics=(), assignor=None, instance=None):
+    """ConsumerGroupHeartbeat v1."""
+    names = b"\0" if topics is None else unsigned(len(topics) + 1) + b"".join(map(compact, topics))
+    owned = unsigned(1) if epoch == 0 else b"\0"
+    return CONSUMER, 1, (compact(group) + compact(member) + struct.pack(">i", epoch)
+                         + compact(instance) + b"\0" + struct.pack(">i", 60000) + names
+                         + compact(regex) + compact(assignor) + owned + b"\0"), "flexible"
+
+
+def answer(connection, request):
+    """The error code of a request's answer, the first one where there are many."""
+    api, version, body, shape = request
+    r = connection.ask(api, version, body, header=2 if shape == "flexible" else 1)
+    if shape == 4:  # throttle time, then the code
+        return r.take("ih")[1]
+    if shape == "flexible":
+        return r.take("bih")[2]
+    if shape in ("commit", "txn commit"):
+        r.take("i")
+        return r.array(lambda: (r.string(), r.array(lambda: r.take("ih")[1])))[0][1][0]
+    if shape == "delete":
+        r.take("i")
+        return r.array(lambda: (r.string(), r.take("h")))[0][1]
+    return r.array(lambda: r.take("h"))[0]  # describe
+
+
+def found(broker, key, kind):
+    """Asks for a coordinator until there is one, which also makes the internal topic."""
+    def ask():
+        with wire.Connection(broker.port) as connection:
+            return connection.ask(FIND, 1, wire.string(key) + bytes([kind])).take("ih")[1] == OK
+    wait_for(ask, f"the coordinator of {key}")
+
+
+def becomes(broker, request, wanted, what):
+    """Repeats a request while its coordinator loads or is not there yet."""
+    def ask():
+        with wire.Connection(broker.port) as connection:
+            code = answer(connection, request)
+        check(code in (wanted, 14, 15, 16), f"{what}: {code}, wanted {wanted}")
+        return code == wanted
+    wait_for(ask, what)
+
+
+def started(world, **settings):
+    broker = world.broker(group_initial_rebalance_delay_ms=0, **settings)
+    command([world.millrace, "topic", "create", "birds", "-b", broker.server])
+    found(broker, "g", 0)
+    found(broker, "t", 1)
+    becomes(broker, commit("healthy"), OK, "the commit of a healthy client")
+    becomes(broker, init("healthy"), OK, "the producer id of a healthy client")
+    return broker
+
+
+def check_table(broker, table):
+    """Where two codes stand, the second is Kafka's, which runs into its own exception there."""
+    wrong = []
+    with wire.Connection(broker.port) as connection:
+        for name, (request, wanted) in table.items():
+            try:
+                code = answer(connection, request)
+            except wire.Closed:
+                code, connection = "closed", wire.Connection(broker.port)
+            if isinstance(wanted, tuple):
+                wanted = wanted[broker.kind == "kafka"]
+            if code != wanted:
+                wrong.append(f"{name}: {code}, wanted {wanted}")
+    check(not wrong, "\n".join(wrong))
+    becomes(broker, commit("healthy"), OK, "a healthy client afterwards")
+
+
+GROUPS = {
+    "join: empty group id": (join(""), INVALID_GROUP),
+    "join: a member id first": (join("new"), MEMBER_ID_REQUIRED),
+    "join: a member id nobody gave out": (join("new", "stranger"), UNKNOWN_MEMBER),
+    "join: no time to live": (join("new", session=0), BAD_SESSION),
+    "join: no protocol": (join("new", protocols=()), BAD_PROTOCOL),
+    "join: no kind of protocol": (join("new", kind=""), BAD_PROTOCOL),
+    "join: a binary group id": (join(BINARY), MEMBER_ID_REQUIRED),
+    "join: a group id of 32 KB": (join(LONGEST), MEMBER_ID_REQUIRED),
+    "join: an instance id of 32 KB": (join("wide", instance=LONGEST), (OK, UNKNOWN)),
+    "join: an unknown static member": (join("new", "m", instance="i"), UNKNOWN_MEMBER),
+    "sync: unknown group": (sync("nobody", "m", 1), UNKNOWN_MEMBER),
+    "sync: empty group id": (sync("", "m", 1), INVALID_GROUP),
+    "heartbeat: unknown group": (beat("nobody", "m", 1), UNKNOWN_MEMBER),
+    "heartbeat: empty group id": (beat("", "m", 1), INVALID_GROUP),
+    "heartbeat: binary member id": (beat("nobody", BINARY, -5), UNKNOWN_MEMBER),
+    "leave: unknown group": (leave("nobody", "m"), UNKNOWN_MEMBER),
+    "commit: unknown member": (commit("nobody", member="m", generation=3), ILLEGAL_GENERATION),
+    "commit: a topic that is gone": (commit("g", topic="gone"), UNKNOWN_PARTITION),
+    "commit: a partition that is none": (commit("g", partition=-7), UNKNOWN_PARTITION),
+    "commit: a lot of metadata": (commit("g", text="x" * 4097), TOO_MUCH_METADATA),
+    "commit: just enough metadata": (commit("g", text="x" * 4096), OK),
+    "commit: a binary group id": (commit(BINARY), OK),
+    "commit: a group id of 32 KB": (commit(LONGEST), OK),
+    "delete: unknown group": (delete("nobody"), NOT_FOUND),
+    "delete: empty group id": (delete(""), NOT_FOUND),
+    "delete: the binary one": (delete(BINARY), OK),
+    "describe: empty group id": (describe(""), OK),
+    "consumer: empty group id": (consumer(""), INVALID_REQUEST),
+    "consumer: empty member id": (consumer("c", member=""), INVALID_REQUEST),
+    "consumer: an epoch of nobody": (consumer("c", epoch=5), NOT_FOUND),
+    "consumer: an epoch that is none": (consumer("c", epoch=-7), INVALID_REQUEST),
+    "consumer: an illegal expression": (consumer("c", topics=None, regex="("), BAD_REGEX),
+    "consumer: a bomb of an expression":
+        (consumer("c", topics=None, regex="((x{900}){900}){900}"), (BAD_REGEX, UNKNOWN)),
+    "consumer: an unknown assignor": (consumer("c", assignor="zzz"), BAD_ASSIGNOR),
+    "consumer: an empty instance": (consumer("c", instance=" "), INVALID_REQUEST),
+    "consumer: binary ids": (consumer(BINARY, member=BINARY, topics=["birds"]), OK),
+}
+
+
+def test_requests_of_broken_members(world):
+    check_table(started(world), GROUPS)
+
+
+def joined(connection, request):
+    """JoinGroup v5: (error, generation, member id)."""
+    api, version, body, _ = request
+    r = connection.ask(api, version, body)
+    _, error, generation = r.take("ihi")
+    r.string(), r.string()
+    return error, generation, r.string()
+
+
+# What a leader may send as an assignment, and a member as a subscription: bytes nobody looks into
+# unless a group of the new protocol has to.
+MALFORMED = {
+    "empty": b"",
+    "one byte": b"\0",
+    "a version of the future": struct.pack(">h", 99) + SUBSCRIPTION[2:],
+    "a negative version": struct.pack(">h", -3) + SUBSCRIPTION[2:],
+    "2^31-1 topics": struct.pack(">hi", 0, 0x7FFFFFFF),
+    "a topic longer than the rest": struct.pack(">hih", 0, 1, 0x7FFF) + b"x",
+    "owned partitions cut short": struct.pack(">h", 1) + SUBSCRIPTION[2:] + struct.pack(">i", 9),
+}
+# Apache Kafka 4.3.1 leaves some of the others without any answer.
+KAFKA_ANSWERS = ("empty", "one byte", "a version of the future", "a negative version")
+
+
+def test_malformed_subscriptions_and_assignments(world):
+    """A classic group carries them as they are; it cannot be upgraded, nor joined when upgraded."""
+    broker = started(world)
+    with wire.Connection(broker.port) as connection:
+        for n, (name, payload) in enumerate(MALFORMED.items()):
+            if broker.kind == "kafka" and name not in KAFKA_ANSWERS:
+                continue
+            group = f"bad{n}"
+            member = joined(connection, join(group, metadata=payload))[2]
+            error, generation, _ = joined(connection, join(group, member, metadata=payload))
+            check_equal(error, OK, f"{name}: join")
+            check_equal(answer(connection, sync(group, member, generation, assignment=payload)), OK,
+                        f"{name}: sync")
+            check_equal(answer(connection, beat(group, member, generation)), OK, f"{name}: heartbeat")
+            check_equal(answer(connection, beat(group, member, generation + 1)), ILLEGAL_GENERATION,
+                        f"{name}: heartbeat of another generation")
+            check_equal(answer(connection, commit(group, member=member, generation=generation)), OK,
+                        f"{name}: commit")
+            code = answer(connection, consumer(group, topics=["birds"]))
+            check(code == NOT_FOUND or (broker.kind, code) == ("kafka", UNKNOWN),
+                  f"{name}: upgrade: {code}")
+        check_equal(answer(connection, consumer("new", topics=["birds"])), OK, "a consumer group")
+        for name, payload in MALFORMED.items():
+            if broker.kind == "kafka" and name not in KAFKA_ANSWERS:
+                continue
+            error = joined(connection, join("new", "x", metadata=payload))[0]
+            check_equal(error, BAD_PROTOCOL, f"{name}: joins it")
+    becomes(broker, commit("healthy"), OK, "a healthy client afterwards")
+
+
+TRANSACTIONS = {
+    "init: empty id": (init(""), INVALID_REQUEST),
+    "init: no time": (init("t", 0), BAD_TIMEOUT),
+    "init: too much time": (init("t", 900001), BAD_TIMEOUT),
+    "init: a binary id": (init(BINARY), OK),
+    "init: an id of 32 KB": (init(LONGEST), OK),
+    "init: no id": (init(None, 0), OK),
+    "add: empty id": (add("", (1, 0)), INVALID_REQUEST),
+    "add: unknown id": (add("nobody", (1, 0)), BAD_MAPPING),
+    "add: foreign producer": (add("healthy", (424242, 0)), BAD_MAPPING),
+    "add: a topic that is gone": (add("healthy", (424242, 0), topic="gone"), UNKNOWN_PARTITION),
+    "add offsets: empty id": (add_offsets("", (1, 0), "g"), INVALID_REQUEST),
+    "add offsets: unknown id": (add_offsets("nobody", (1, 0), "g"), BAD_MAPPING),
+    "end: empty id": (end("", (1, 0)), INVALID_REQUEST),
+    "end: unknown id": (end("nobody", (1, 0)), BAD_MAPPING),
+    "end: foreign producer": (end("healthy", (424242, 0)), BAD_MAPPING),
+    "commit: nobody's transaction": (txn_commit("nobody", "g", (424242, 0)), BAD_MAPPING),
+}
+
+
+def test_requests_of_broken_producers(world):
+    broker = started(world)
+    check_table(broker, TRANSACTIONS)
+    with wire.Connection(broker.port) as connection:
+        r = connection.ask(*init("mine")[:3])
+        _, error, pid, epoch = r.take("ihqh")
+        check_equal(error, OK, "init")
+        for name, request, wanted in (
+                ("an epoch of the future", add("mine", (pid, epoch + 1)), BAD_EPOCH),
+                ("nothing to commit", end("mine", (pid, epoch)), BAD_STATE),
+                ("a partition", add("mine", (pid, epoch)), OK),
+                ("offsets that were not announced", txn_commit("mine", "g", (pid, epoch)), BAD_STATE),
+                ("the end, by a stranger", end("mine", (pid + 1, epoch)), BAD_MAPPING),
+                ("the end", end("mine", (pid, epoch)), OK)):
+            check_equal(answer(connection, request), wanted, name)
+    becomes(broker, init("healthy"), OK, "a healthy producer afterwards")
+
+
+def java_hash(text):
+    value = 0
+    for character in text:
+        value = (31 * value + ord(character)) & 0xFFFFFFFF
+    return value & 0x7FFFFFFF if value < 0x80000000 else abs(value - (1 << 32))
+
+
+def group_key(kind, group):
+    return struct.pack(">h", kind) + wire.string(group)
+
+
+# What stands in the log of group "g": (key, value), whether the partition is still served.
+RECORDS = {
+    "a record of an unknown kind": (group_key(77, "g"), b"\0\0whatever", True),
+    "a key without anything": (b"", b"\0\0", False),
+    "a value of a newer version": (group_key(2, "g"), struct.pack(">h", 99) + b"future", False),
+    "a group cut short": (group_key(2, "g"), struct.pack(">h", 3) + wire.string("consumer")[:5], False),
+    "a member list without end":
+        (group_key(2, "g"), struct.pack(">h", 0) + wire.string("consumer") + struct.pack(">i", 1)
+         + wire.nullable(None) * 2 + b"\x7f\xff\xff\xff", False),
+}
+
+
+def append_record(broker, partition, key, value):
+    segment = broker.data / f"__consumer_offsets-{partition}" / f"{0:020}.log"
+    raw, at, next_offset = segment.read_bytes(), 0, 0
+    while at + 61 <= len(raw):
+        base, size = struct.unpack_from(">qi", raw, at)
+        if size <= 0:
+            break
+        next_offset = base + struct.unpack_from(">i", raw, at + 23)[0] + 1
+        at += 12 + size
+    payload = wire.record(0, value, key)
+    with segment.open("r+b") as file:
+        file.truncate(at)
+        file.seek(at)
+        file.write(wire.batch([], payload=payload, count=1, last_offset_delta=0,
+                              base_offset=next_offset))
+
+
+def test_bad_records_in_the_log_of_groups(world):
+    broker = started(world, offsets_topic_num_partitions=2)
+    other = next(name for name in "abcdefgh" if java_hash(name) % 2 != java_hash("g") % 2)
+    broker.stop()
+    for name, (key, value, served) in RECORDS.items():
+        segment = broker.data / f"__consumer_offsets-{java_hash('g') % 2}" / f"{0:020}.log"
+        before = segment.read_bytes()
+        append_record(broker, java_hash("g") % 2, key, value)
+        broker.start()
+        becomes(broker, commit(other), OK, f"{name}: another partition's group")
+        becomes(broker, commit("g"), OK if served else NOT_COORDINATOR, name)
+        with wire.Connection(broker.port) as connection:
+            check_equal(connection.produce("birds", wire.batch([b"x"]))[0], OK, f"{name}: produce")
+        broker.stop()
+        segment.write_bytes(before)
+    if world.kind == "millrace":
+        log = broker.log.read_text()
+        check_in("__consumer_offsets-", log)
+        check_equal(log.count("loading stopped"), len(RECORDS) - 1, "log lines")
+
+
+if __name__ == "__main__":
+    main()
