@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # tests/interop/0009_groups.py: consumer groups of both protocols, offsets, and the tools for them.
 """Groups: kcat, librdkafka, Apache's console consumer and group tools, restarts, migration."""
+import json
+import pathlib
 import re
 import subprocess
 
-from harness import (CACHE, HERE, check, check_equal, check_in, command, compiled, die_with_parent,
-                     main, wait_for)
+from harness import (CACHE, HERE, KAFKA, check, check_equal, check_in, command, compiled,
+                     die_with_parent, main, wait_for)
 
 
 def create(world, broker, name, partitions):
@@ -191,6 +193,82 @@ def test_group_tools(world):
     tool("--delete", "--group", "g")
     check_equal(tool("--list").split(), [], "after the deletion")
     check_in("GroupIdNotFoundException", tool("--delete", "--group", "g", code=None)[1])
+
+
+def test_our_group_commands(world):
+    """What kafka-consumer-groups shows, millrace group shows; what one changes, the other sees."""
+    broker = world.broker(group_initial_rebalance_delay_ms=100)
+    create(world, broker, "birds", 2)
+    produce(broker, "birds", 0, 20, 2)
+
+    def group(*arguments, code=0):
+        done = command([world.millrace, "group", *arguments, "-b", broker.server, "-o", "json"],
+                       code=None)
+        check_equal(done[0], code, f"exit code of group {arguments}: {done[2]}")
+        return json.loads(done[1] if code == 0 else done[2])
+
+    member = Member(world, broker, "g", "birds")
+    wait_for(lambda: len(member.lines()) == 20, "everything to be read")
+    wait_for(lambda: {r[2] for r in described(world, broker, "g").values()} == {"0"}, "the commits")
+    listing = group("list")["items"][0]
+    check_equal((listing["group"], listing["type"].lower(), listing["state"]),
+                ("g", "classic", "Stable"), "list")
+    shown = group("describe", "g")["items"][0]
+    check_equal([(p["partition"], p["committed"], p["end"], p["lag"]) for p in shown["partitions"]],
+                [(0, 10, 10, 0), (1, 10, 10, 0)], "describe")
+    check_equal({p["memberId"] for p in shown["partitions"]},
+                {m["memberId"] for m in shown["members"]}, "members")
+    check_in("NON_EMPTY_GROUP", group("delete", "g", "--yes", code=6)["error"])
+    check_in("stop its members", group("reset", "g", "--to-earliest", "--all-topics", code=6)["fix"])
+    member.end()
+    wait_for(lambda: group("list", "--state", "empty")["items"], "the member to be gone")
+
+    plan = group("reset", "g", "--to-offset", 4, "--topic", "birds:0", "--dry-run")
+    check_equal((plan["executed"], [i["offset"] for i in plan["items"]]), (False, [4]), "dry run")
+    check_equal({r[0] for r in described(world, broker, "g").values()}, {"10"}, "nothing moved")
+    group("reset", "g", "--to-offset", 4, "--topic", "birds:0", "--yes")
+    group("reset", "g", "--shift-by", -3, "--topic", "birds:1", "--yes")
+    check_equal({p: r[:3] for p, r in described(world, broker, "g").items()},
+                {0: ("4", "10", "6"), 1: ("7", "10", "3")}, "after the reset")
+    lag = group("lag", "g")["items"][0]
+    check_equal((lag["group"], lag["lag"]), ("g", 9), "lag")
+    check_equal(group("describe", "h", code=5)["error"], f"no group 'h' on {broker.server}", "describe")
+    check_equal(group("delete", "g", "--dry-run")["items"][0]["group"], "g", "dry run of a deletion")
+    group("delete", "g", "--yes")
+    check_equal(listed(world, broker), {}, "after the deletion")
+
+
+def verifiable(broker, tool, *arguments):
+    """Runs one of Kafka's system test clients, which end in a shutdown hook: in a JVM of its own."""
+    libs = command([KAFKA, "libs"]).strip()
+    logging = pathlib.Path(libs).parent / "tool-log4j2.properties"
+    out = command(["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                   f"-Dlog4j2.configurationFile={logging}", "-cp", f"{libs}/*",
+                   f"org.apache.kafka.tools.Verifiable{tool}", "--bootstrap-server", broker.server,
+                   "--topic", "birds", "--max-messages", 2000, *arguments])
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_perf_and_verifiable_tools(world):
+    broker = world.broker(group_initial_rebalance_delay_ms=100)
+    create(world, broker, "birds", 3)
+    events = verifiable(broker, "Producer", "--acks", -1)
+    check_equal(sum(e["name"] == "producer_send_success" for e in events), 2000, "records sent")
+    check_equal(events[-1]["acked"], 2000, "VerifiableProducer's own count")
+    for protocol in ("classic", "consumer"):
+        out = world.java("consumer-perf-test", "--bootstrap-server", broker.server, "--topic",
+                         "birds", "--group", f"perf-{protocol}", "--num-records", 2000, "--timeout",
+                         20000, "--command-property", f"group.protocol={protocol}", "--hide-header")
+        check_equal(int(out.splitlines()[-1].split(", ")[4]), 2000, f"records of {protocol}")
+        group = f"verified-{protocol}"
+        events = verifiable(broker, "Consumer", "--group-id", group, "--group-protocol", protocol,
+                            "--reset-policy", "earliest")
+        read = sum(e["count"] for e in events if e["name"] == "records_consumed")
+        check_equal(read, 2000, f"VerifiableConsumer, {protocol}")
+        commits = [e for e in events if e["name"] == "offsets_committed"]
+        check(commits and all(e["success"] for e in commits), "a commit failed")
+        check_equal(sum(int(r[0]) for r in described(world, broker, group).values()), 2000,
+                    "committed")
 
 
 def test_a_classic_group_becomes_a_consumer_group_and_back(world):

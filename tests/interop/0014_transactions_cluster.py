@@ -51,7 +51,8 @@ def test_copier_under_kill(world):
     cluster.create("in", partitions=2)
     cluster.create("out", partitions=2)
     txn.fill(world, Server(cluster), "in", COPIED)
-    copier = txn.java(Server(cluster), "copy", "in", "out", "group", 2, COPIED, wait=False)
+    output = world.folder / "copier.out"
+    copier = txn.java(Server(cluster), "copy", "in", "out", "group", 2, COPIED, output=output)
     world.at_end(copier.kill)
     for node in cluster.nodes:
         seen = len(committed(world, cluster, "out"))
@@ -60,8 +61,8 @@ def test_copier_under_kill(world):
         node.kill()
         node.start()
         cluster.wait_for_isr("out", 3)
-    out, _ = copier.communicate(timeout=150)
-    check_in("copied", out.decode())
+    copier.wait(timeout=150)
+    check_in("copied", output.read_text(errors="replace")[-2000:])
     values = committed(world, cluster, "out")
     check_equal(len(values), COPIED, "records copied")
     check(sorted(values) == sorted(f"{i}!" for i in range(COPIED)), "the values are those of in")

@@ -87,9 +87,13 @@ void delete_groups(Context& context, const DeleteOptions& options) {
         if (!group.members.empty())
             throw cannot_delete(name, wire_error(ErrorCode::NonEmptyGroup));
     }
+    Json items = Json::array();
     if (options.dry_run) {
-        for (const std::string& name : options.groups)
-            std::cout << fmt::format("would delete group {}\n", name);
+        for (const std::string& name : options.groups) {
+            items.push_back({{"group", name}, {"deleted", false}});
+            if (!context.json()) std::cout << fmt::format("would delete group {}\n", name);
+        }
+        if (context.json()) print_items("GroupList", std::move(items));
         return;
     }
     confirm(context, fmt::format("delete {} with its offsets?",
@@ -98,7 +102,6 @@ void delete_groups(Context& context, const DeleteOptions& options) {
                                      : counted(static_cast<int64_t>(options.groups.size()),
                                                "group")));
     client.renew();
-    Json items = Json::array();
     for (const std::string& name : options.groups) {
         const int16_t error = groups.remove(name);
         if (error != 0) throw cannot_delete(name, error);

@@ -22,9 +22,15 @@ void delete_topics(const Context& context, const std::vector<std::string>& names
         client.topic(name);  // unknown ones are refused before anything is deleted
         list += (list.empty() ? "" : ", ") + name;
     }
+    Json items = Json::array();
     if (dry_run) {
-        std::cout << "would delete " << list << '\n';
-        return;
+        if (!context.json()) {
+            std::cout << "would delete " << list << '\n';
+            return;
+        }
+        for (const std::string& name : names)
+            items.push_back({{"name", name}, {"deleted", false}});
+        return print_items("TopicList", std::move(items));
     }
     confirm(context, fmt::format("delete {} with all data?", list));
     wire::DeleteTopicsRequest request;
@@ -39,11 +45,10 @@ void delete_topics(const Context& context, const std::vector<std::string>& names
     }
     const auto response =
         connection.ask<wire::DeleteTopicsResponse>(request, version, client.deadline());
-    Json items = Json::array();
     for (const auto& result : response.responses) {
         const std::string name = result.name.value_or("");
         check_error(result.error_code, result.error_message, "topic '" + name + "'");
-        items.push_back({{"name", name}});
+        items.push_back({{"name", name}, {"deleted", true}});
         if (!context.json()) std::cout << "deleted topic " << name << '\n';
     }
     if (context.json()) print_items("TopicList", std::move(items));
@@ -93,8 +98,19 @@ void trim_topic(const Context& context, const TrimOptions& options) {
         fmt::format("records of {} ({}) before offset {}", options.name,
                     counted(static_cast<int64_t>(count), "partition"), options.before);
     if (options.dry_run) {
-        std::cout << "would delete " << what << '\n';
-        return;
+        if (!context.json()) {
+            std::cout << "would delete " << what << '\n';
+            return;
+        }
+        Json items = Json::array();
+        for (const auto& [leader, request] : by_leader) {
+            for (const auto& p : request.topics.front().partitions)
+                items.push_back({{"topic", options.name},
+                                 {"partition", p.partition_index},
+                                 {"before", p.offset == -1 ? Json("latest") : Json(p.offset)},
+                                 {"deleted", false}});
+        }
+        return print_items("PartitionList", std::move(items));
     }
     confirm(context, fmt::format("delete {}?", what));
     Json items = Json::array();

@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Set;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -100,6 +101,18 @@ public final class Transactions {
     }
 
     /** One incarnation of the copier; returns true when everything is copied. */
+    /** What commitTransaction has returned for; nothing of it may ever be gone. */
+    private static final Map<TopicPartition, Long> ACKED = new HashMap<>();
+
+    private static void check(Map<TopicPartition, OffsetAndMetadata> committed) {
+        ACKED.forEach((partition, offset) -> {
+            OffsetAndMetadata now = committed.get(partition);
+            if (now != null && now.offset() >= offset) return;
+            System.out.println("LOST: " + partition + " was committed at " + offset + ", is at " + now);
+            Runtime.getRuntime().halt(1);
+        });
+    }
+
     private static boolean copyOnce(String in, String out, String group, int partitions, long total) {
         List<TopicPartition> all = new java.util.ArrayList<>();
         for (int i = 0; i < partitions; i++) all.add(new TopicPartition(in, i));
@@ -107,6 +120,7 @@ public final class Transactions {
              KafkaConsumer<String, String> consumer = consumer(group)) {
             producer.initTransactions();
             consumer.assign(all);
+            check(consumer.committed(Set.copyOf(all)));
             while (position(consumer, all) < total) {
                 ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(200));
                 if (records.isEmpty()) continue;
@@ -118,6 +132,7 @@ public final class Transactions {
                 }
                 producer.sendOffsetsToTransaction(next, consumer.groupMetadata());
                 producer.commitTransaction();
+                next.forEach((partition, offset) -> ACKED.put(partition, offset.offset()));
             }
             return true;
         }
