@@ -5,6 +5,7 @@
 // without looking at more than the error. One thread, epoll. Prints one JSON line.
 //   load produce  --port P --topic T --partitions N --connections K --depth D --batch-bytes B
 //                 --record-bytes R --codec none|lz4|zstd --acks A --mebibytes M
+//                 --leaders P0,P1,…   (in a cluster: the port of each partition's leader)
 //   load fetch    --port P --topic T --partitions N --connections K --max-bytes B --mebibytes M
 //   load latency  --port P --topic T --rate R --seconds S   (open loop: from the planned send time)
 //   load canary   --connections K --depth D --batch-bytes B --mebibytes M   (bare sender/receiver)
@@ -77,8 +78,15 @@ class Histogram {
     uint64_t total_ = 0;
 };
 
+/// A broker and the requests it is asked in turn.
+struct Target {
+    int port = 0;
+    std::vector<std::vector<uint8_t>> frames;
+};
+
 struct Connection {
     int fd = -1;
+    const Target* target = nullptr;
     std::deque<std::pair<const std::vector<uint8_t>*, size_t>> outgoing;  // frame, bytes sent
     std::deque<int64_t> started;
     std::vector<uint8_t> head;      // size and the first bytes of the answer being read
@@ -124,14 +132,14 @@ int64_t next_offset_of(const std::vector<uint8_t>& frame) {
 /// Keeps D requests in flight on each of K connections until the answers of `requests` came.
 class ClosedLoop {
   public:
-    ClosedLoop(std::vector<std::vector<uint8_t>> frames, int port, size_t connections, size_t depth,
-               bool produce)
-        : frames_(std::move(frames)), produce_(produce), depth_(depth) {
+    ClosedLoop(std::vector<Target> targets, size_t connections, size_t depth, bool produce)
+        : targets_(std::move(targets)), produce_(produce), depth_(depth) {
         poll_ = ::epoll_create1(EPOLL_CLOEXEC);
         connections_.resize(connections);
         for (size_t i = 0; i < connections; ++i) {
-            connections_[i].fd = connect_to(port);
-            connections_[i].next_frame = i * frames_.size() / connections;
+            connections_[i].target = &targets_[i % targets_.size()];
+            connections_[i].fd = connect_to(connections_[i].target->port);
+            connections_[i].next_frame = i * connections_[i].target->frames.size() / connections;
             epoll_event event{};
             event.events = EPOLLIN;
             event.data.u64 = i;
@@ -167,8 +175,9 @@ class ClosedLoop {
   private:
     void fill(Connection& connection) {
         while (to_start_ > 0 && connection.started.size() < depth_) {
-            connection.outgoing.emplace_back(&frames_[connection.next_frame], 0);
-            connection.next_frame = (connection.next_frame + 1) % frames_.size();
+            const auto& frames = connection.target->frames;
+            connection.outgoing.emplace_back(&frames[connection.next_frame], 0);
+            connection.next_frame = (connection.next_frame + 1) % frames.size();
             connection.started.push_back(nanos_now());
             --to_start_;
         }
@@ -253,9 +262,11 @@ class ClosedLoop {
             // v9 answer: size, correlation, tags, topics n, name, partitions n, index, error.
             const size_t name = connection.head.size() > 10 ? connection.head[10] : 1;
             const size_t at = 11 + (name - 1) + 1 + 4;
-            if (connection.head.size() < at + 2 ||
-                load_big<int16_t>(connection.head.data() + at) != 0) {
-                ++errors_;
+            const int error = connection.head.size() < at + 2
+                                  ? -1
+                                  : load_big<int16_t>(connection.head.data() + at);
+            if (error != 0 && errors_++ == 0) {
+                std::fprintf(stderr, "first error of an answer: %d\n", error);
             }
         }
         histogram_.add(nanos_now() - connection.started.front());
@@ -264,7 +275,7 @@ class ClosedLoop {
         ++done_;
     }
 
-    std::vector<std::vector<uint8_t>> frames_;
+    std::vector<Target> targets_;
     bool produce_;
     size_t depth_;
     int poll_ = -1;
@@ -292,22 +303,39 @@ void print(const Options& options, double seconds, uint64_t requests, double byt
                 static_cast<unsigned long long>(errors));
 }
 
+/// The port of each partition's leader; all the same one without --leaders.
+std::vector<int> leader_ports(const Options& options, int partitions) {
+    std::vector<int> ports;
+    const std::string text = options.text("leaders", "");
+    for (size_t at = 0; at < text.size();) {
+        size_t used = 0;
+        ports.push_back(std::stoi(text.substr(at), &used));
+        at += used + 1;
+    }
+    ports.resize(static_cast<size_t>(partitions), static_cast<int>(options.number("port", 9092)));
+    return ports;
+}
+
 void run_produce(const Options& options) {
     Rng rng(1);
-    std::vector<std::vector<uint8_t>> frames;
+    std::map<int, Target> by_port;
     const auto partitions = static_cast<int>(options.number("partitions", 16));
+    const std::vector<int> ports = leader_ports(options, partitions);
     double payload = 0;
     for (int i = 0; i < partitions; ++i) {
         const Buffer batch = make_batch(options, rng);
         payload = static_cast<double>(options.text("codec", "none") == "none"
                                           ? batch.size()
                                           : static_cast<size_t>(options.number("batch-bytes", 16384)));
-        frames.push_back(produce_frame(options, batch, i));
+        const int port = ports[static_cast<size_t>(i)];
+        by_port[port].port = port;
+        by_port[port].frames.push_back(produce_frame(options, batch, i));
     }
+    std::vector<Target> targets;
+    for (auto& [port, target] : by_port) targets.push_back(std::move(target));
     const auto requests = static_cast<uint64_t>(
         static_cast<double>(options.number("mebibytes", 512) << 20) / payload);
-    ClosedLoop loop(std::move(frames), static_cast<int>(options.number("port", 9092)),
-                    static_cast<size_t>(options.number("connections", 8)),
+    ClosedLoop loop(std::move(targets), static_cast<size_t>(options.number("connections", 8)),
                     static_cast<size_t>(options.number("depth", 5)), true);
     const double seconds = loop.run(requests);
     print(options, seconds, requests, payload * static_cast<double>(requests), loop.histogram(),
@@ -325,7 +353,7 @@ void run_fetch(const Options& options) {
     const auto max_bytes = static_cast<double>(options.number("max-bytes", 1 << 20));
     const auto requests = static_cast<uint64_t>(
         static_cast<double>(options.number("mebibytes", 4096) << 20) / max_bytes);
-    ClosedLoop loop(std::move(frames), static_cast<int>(options.number("port", 9092)),
+    ClosedLoop loop({{static_cast<int>(options.number("port", 9092)), std::move(frames)}},
                     static_cast<size_t>(options.number("connections", 1)),
                     static_cast<size_t>(options.number("depth", 1)), false);
     const double seconds = loop.run(requests);
@@ -475,7 +503,7 @@ void run_canary(const Options& options) {
     const auto requests = static_cast<uint64_t>(
         static_cast<double>(options.number("mebibytes", 512) << 20) / payload);
     {
-        ClosedLoop loop({frame}, ntohs(address.sin_port), connections,
+        ClosedLoop loop({{ntohs(address.sin_port), {frame}}}, connections,
                         static_cast<size_t>(options.number("depth", 5)), false);
         const double seconds = loop.run(requests);
         print(options, seconds, requests, payload * static_cast<double>(requests),

@@ -170,9 +170,9 @@ class Connection:
         return {"brokers": brokers, "cluster": cluster, "controller": controller,
                 "topics": {name: (error, parts) for error, name, _, parts in topics}}
 
-    def create_topic(self, name, partitions=1, configs=()):
+    def create_topic(self, name, partitions=1, configs=(), replication_factor=1):
         """CreateTopics v4; returns (error, message)."""
-        item = (string(name) + struct.pack(">ih", partitions, 1) + array([])
+        item = (string(name) + struct.pack(">ih", partitions, replication_factor) + array([])
                 + array([string(k) + nullable(v) for k, v in configs]))
         r = self.ask(CREATE_TOPICS, 4, array([item]) + struct.pack(">ib", 10000, 0))
         r.take("i")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # tools/dev/bench.py: Apache Kafka and Millrace on the same work, alternately, in one run.
-"""Every row of the tables of issues 3 and 4. Both brokers live at the same time and take turns on each row, so
+"""Every row of the tables of issues 3, 4 and 5. Both brokers live at the same time and take turns on each row, so
 what the machine does to one it does to the other: ratios count, absolute numbers move. CPU is the
 broker's own, from /proc. The canary (a bare sender and receiver of the same sizes) shows the
 physical limit. Before each produce run memory is touched and given back, so that neither broker
@@ -23,6 +23,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools/dev"))
 sys.path.insert(0, str(ROOT / "tests/interop"))
+import bench_cluster  # noqa: E402
 import bench_groups  # noqa: E402
 import bench_report  # noqa: E402
 import harness  # noqa: E402
@@ -59,9 +60,10 @@ OTHERS = {
     "start": "exec to first acknowledged produce, empty directory and full one",
     "partitions": "20,000 partitions on one node",
     **bench_groups.ROWS,
+    **bench_cluster.ROWS,
 }
 ORDER = ("memory", "16k", "1m", "small", "java", "lz4", "zstd", "header", "fetch", "latency-1k", "latency-10k",
-         "fsync", "start", "partitions", *bench_groups.ROWS)
+         "fsync", "start", "partitions", *bench_groups.ROWS, *bench_cluster.ROWS)
 
 
 def cpu_seconds(pid):
@@ -76,6 +78,8 @@ def busy_seconds():
 
 
 class Bench:
+    busy_seconds = staticmethod(busy_seconds)
+
     def __init__(self, options):
         self.options, self.rounds, self.scale = options, options.rounds, options.scale
         self.load_tool = options.build / "tests/bench/millrace_load"
@@ -84,6 +88,10 @@ class Bench:
 
     def say(self, text):
         print(f"  {text}", file=sys.stderr, flush=True)
+
+    @staticmethod
+    def cpu_of(broker):
+        return cpu_seconds(broker.process.pid)
 
     # --- brokers
 
@@ -247,23 +255,24 @@ class Bench:
         row = bench_report.latency_row(name, OTHERS[name], self.alternate(name, measure), OTHERS_CPU_MAX)
         self.append(row)
 
+    @staticmethod
+    def perf_test(broker, topic, records, acks):
+        started = time.monotonic()
+        out = harness.command([
+            harness.KAFKA, "tool", "producer-perf-test", "--topic", topic, "--num-records", records,
+            "--record-size", 1024, "--throughput", -1, "--bootstrap-server", broker.server,
+            "--command-property", acks], timeout=600)
+        rate = float(out.strip().splitlines()[-1].split(" records/sec")[0].split()[-1].replace(",", ""))
+        return {"bytes": records * 1024, "requests": records, "mb_per_s": rate * 1024 / 1e6,
+                "requests_per_s": rate, "client_cpu_s": 1.9 * (time.monotonic() - started)}
+
     def java(self):
         records = int(1_500_000 * self.scale)
-
-        def perf_test(broker, topic):
-            started = time.monotonic()
-            out = harness.command([
-                harness.KAFKA, "tool", "producer-perf-test", "--topic", topic, "--num-records", records,
-                "--record-size", 1024, "--throughput", -1, "--bootstrap-server", broker.server,
-                "--command-property", "acks=1"], timeout=600)
-            rate = float(out.strip().splitlines()[-1].split(" records/sec")[0].split()[-1].replace(",", ""))
-            return {"bytes": records * 1024, "requests": records, "mb_per_s": rate * 1024 / 1e6,
-                    "requests_per_s": rate, "client_cpu_s": 1.9 * (time.monotonic() - started)}
 
         def measure(broker):
             topic = self.topic(broker)
             self.touch_memory(2 * records // 1024 + 256)
-            result = self.measured(broker, lambda: perf_test(broker, topic))
+            result = self.measured(broker, lambda: self.perf_test(broker, topic, records, "acks=1"))
             self.delete(broker, topic)
             return result
         self.add("java", OTHERS["java"], self.alternate("java", measure), least=1.15, least_cpu=3)
@@ -351,7 +360,7 @@ class Bench:
 
     def run(self, names):
         """Rows that could not be measured; one failure does not take the others along."""
-        special = {**bench_groups.GroupRows(self).measures(),
+        special = {**bench_groups.GroupRows(self).measures(), **bench_cluster.ClusterRows(self).measures(),
                    "java": self.java, "header": self.header, "fetch": self.fetch, "memory": self.memory,
                    "latency-1k": lambda: self.latency(1000), "latency-10k": lambda: self.latency(10000),
                    "start": self.start_time, "partitions": self.partitions}
@@ -373,7 +382,7 @@ class Bench:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="rows; none: all")
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    parser.add_argument("--build", type=lambda text: pathlib.Path(text).resolve(), default=ROOT / "build/release")
     parser.add_argument("--quick", action="store_true", help="3 rounds of half the work")
     parser.add_argument("--rounds", type=int, help="that count, beside the one that warms up (default 5)")
     parser.add_argument("--scale", type=float, help="factor on the amount of work (default 1)")
