@@ -39,6 +39,7 @@ struct FetchOperation : std::enable_shared_from_this<FetchOperation> {
     BrokerEpoch replica_epoch{-1};
     bool replica_eligible = false;             // the metadata would have it in an ISR
     bool parked_before = false;
+    uint64_t follower_calls = 0;               // of the shard, when this was parked
     int8_t isolation_level = 0;
     int64_t max_bytes = 0;
     int64_t min_bytes = 0;
@@ -249,7 +250,9 @@ void park(const OperationPtr& operation, int64_t bytes_there);
 /// Reads everything and answers, or parks when there is too little and time left.
 void fetch_on_shard(const OperationPtr& operation) {
     const ReadSummary summary = read_all(*operation);
-    const bool in_time = operation->may_wait &&
+    const bool called = operation->parked_before && operation->replica.value >= 0 &&
+                        operation->context.shard().follower_calls() != operation->follower_calls;
+    const bool in_time = operation->may_wait && !called &&
                          operation->context.shard().env().clock.now() < operation->deadline;
     if (!in_time || !summary.readable || summary.answer_now ||
         summary.bytes >= operation->min_bytes || !operation->context.connected()) {
@@ -267,8 +270,12 @@ void park(const OperationPtr& operation, int64_t bytes_there) {
         shard.env().timers, operation->min_bytes - bytes_there, [weak = operation->weak_from_this()] {
             if (const OperationPtr alive = weak.lock()) fetch_on_shard(alive);
         });
-    operation->wait->reserve(operation->session.targets.size() + 1);
+    operation->wait->reserve(operation->session.targets.size() + 2);
     operation->wait->watch(shard.parked_fetches());
+    if (operation->replica.value >= 0) {
+        operation->follower_calls = shard.follower_calls();
+        operation->wait->watch(shard.parked_follower_fetches());
+    }
     for (const FetchTarget& target : operation->session.targets) {
         const Found found = find_partition(shard, topic_of(shard, target), target.partition);
         if (found.partition == nullptr) continue;

@@ -273,6 +273,7 @@ void Partition::advance_to(Offset end) {
     told_end_ = end;
     if (leader_) {
         leader_->on_appended(host_.clock.now(), end, output_);
+        if (leader_->awaits_first_fetch()) host_.on_first_fetch_awaited();
         carry_out(output_);
     }
     if (!follower_watches_.empty() && end > follower_told_end_) {

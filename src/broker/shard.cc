@@ -15,6 +15,7 @@ namespace millrace::broker {
 
 namespace {
 constexpr LogChannel kLog{"shard"};
+constexpr Duration kFollowerCallPause = milliseconds(20);
 
 ReplicationQuotas make_quotas(const BrokerConfig& config) {
     const auto options = [&](const std::string& prefix) {
@@ -44,7 +45,8 @@ Shard::Shard(ShardParts parts)
                       milliseconds(parts_.config.replica_lag_time_max_ms),
                       [this](Partition& partition, replication::IsrProposal proposal) {
                           isr_changes_->propose(partition, std::move(proposal));
-                      }},
+                      },
+                      [this] { call_followers(); }},
       fetch_sessions_(static_cast<uint32_t>(
                           std::max(0, parts_.config.max_incremental_fetch_session_cache_slots)),
                       parts_.env.seed ^ 0xfe7cU),
@@ -57,7 +59,28 @@ Shard::Shard(ShardParts parts)
     coordinators_ = std::make_unique<CoordinatorHost>(*this);
 }
 
-Shard::~Shard() { parked_fetches_.abandon_all(); }
+Shard::~Shard() {
+    *alive_ = false;
+    parked_fetches_.abandon_all();
+}
+
+// At once, and then again only after a pause: a follower may not have the image yet in which it
+// gets the partition, and one that is down must not keep the others from waiting.
+void Shard::call_followers() {
+    if (follower_call_armed_) return;
+    const Instant now = parts_.env.clock.now();
+    if (now >= next_follower_call_) {
+        next_follower_call_ = now + kFollowerCallPause;
+        ++follower_calls_;
+        return parked_follower_fetches_.notify(kWakeEveryFetch);
+    }
+    follower_call_armed_ = true;
+    parts_.env.timers.arm(next_follower_call_, [this, alive = alive_] {
+        if (!*alive) return;
+        follower_call_armed_ = false;
+        call_followers();
+    });
+}
 
 metadata::BrokerConfigLayers Shard::config_layers() const {
     const std::string id = std::to_string(parts_.config.node_id.value);

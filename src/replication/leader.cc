@@ -58,6 +58,12 @@ bool Leader::in_maximal_isr(NodeId node) const {
     return in_isr(node) || contains(proposed_isr_, node);
 }
 
+bool Leader::awaits_first_fetch() const {
+    return std::any_of(followers_.begin(), followers_.end(), [this](const Follower& follower) {
+        return follower.log_end == kNoOffset && in_isr(follower.id);
+    });
+}
+
 ErrorCode Leader::check_acks_all() const {
     return static_cast<int32_t>(isr_.size()) < effective_min_isr() ? ErrorCode::NotEnoughReplicas
                                                                     : ErrorCode::None;

@@ -44,6 +44,8 @@ struct PartitionHost {
     Duration replica_lag_time_max = seconds(30);  // replica.lag.time.max.ms
     /// The leader wants another ISR; Partition::on_isr_decision brings the answer.
     MoveFunction<void(Partition&, replication::IsrProposal)> on_isr_proposal;
+    /// Records wait here for a follower that does not fetch this partition yet.
+    MoveFunction<void()> on_first_fetch_awaited = [] {};
 };
 
 struct ProduceOutcome {

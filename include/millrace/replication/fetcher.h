@@ -49,6 +49,9 @@ class Fetcher {
   public:
     struct Options {
         Duration back_off = seconds(1);  // replica.fetch.backoff.ms
+        /// Of the first pause of a partition; each further one is twice as long, up to back_off.
+        /// Mostly its leader has not seen the newest metadata yet, and will in a moment.
+        Duration back_off_first = milliseconds(20);
     };
     explicit Fetcher(Options options) : options_(options) {}
 
@@ -82,14 +85,23 @@ class Fetcher {
   private:
     struct Entry {
         FetchPosition position;
+        std::optional<FetchPosition> asked;  // as the leader's session knows it
         Instant paused_until{};
+        Duration pause{};        // the last one, and when it ended
+        Instant pause_end{};
         bool suspended = false;
         bool moved = false;  // by follow() since the request in flight was made
     };
 
+    bool may_ask(const Entry& entry, Instant now) const;
+    void forget_session();
+
     Options options_;
     std::map<FetchKey, Entry> partitions_;
-    std::map<FetchKey, FetchPosition> session_;  // as the leader knows it
+    /// Those whose entry may differ from the session; a request costs what changed, not all.
+    std::set<FetchKey> touched_;
+    std::set<FetchKey> gone_;    // in the session, no longer followed
+    size_t asked_count_ = 0;     // entries in the session
     int32_t session_id_ = 0;
     int32_t session_epoch_ = 0;  // of the next request
     bool in_flight_ = false;

@@ -110,6 +110,8 @@ class Leader {
     const std::vector<NodeId>& isr() const { return isr_; }
     bool has_followers() const { return !followers_.empty(); }
     std::vector<FollowerView> followers() const;
+    /// A member of the ISR has not fetched in this epoch: acks=all waits for its first fetch.
+    bool awaits_first_fetch() const;
 
     /// NOT_ENOUGH_REPLICAS when acks=all must be refused before the append.
     ErrorCode check_acks_all() const;

@@ -72,13 +72,59 @@ TEST(Fetcher, PausesOnePartitionAndComesBackToIt) {
     fetcher.pause(ms(1), kA);
     EXPECT_TRUE(fetcher.on_answered(ms(1), ErrorCode::None, 7));
     EXPECT_FALSE(fetcher.next(ms(1)).has_value());
-    EXPECT_EQ(fetcher.wake_at(ms(1)), ms(101));
-    EXPECT_TRUE(fetcher.next(ms(101)).has_value());
+    EXPECT_EQ(fetcher.wake_at(ms(1)), ms(21));
+    EXPECT_TRUE(fetcher.next(ms(21)).has_value());
     fetcher.suspend(kA);
-    EXPECT_TRUE(fetcher.on_answered(ms(102), ErrorCode::None, 7));
-    EXPECT_EQ(fetcher.wake_at(ms(102)), Instant::never()) << "only follow() takes it up again";
+    EXPECT_TRUE(fetcher.on_answered(ms(22), ErrorCode::None, 7));
+    EXPECT_EQ(fetcher.wake_at(ms(22)), Instant::never()) << "only follow() takes it up again";
     fetcher.follow(kA, at(9));
-    EXPECT_TRUE(fetcher.next(ms(102)).has_value());
+    EXPECT_TRUE(fetcher.next(ms(22)).has_value());
+}
+
+TEST(Fetcher, PausesGrowAndBeginAgainAfterAGoodWhile) {
+    Fetcher fetcher({milliseconds(100)});
+    fetcher.follow(kA, at(0));
+    int64_t now = 0;
+    for (const int64_t wait : {20, 40, 80, 100, 100}) {
+        ASSERT_TRUE(fetcher.next(ms(now)).has_value());
+        fetcher.pause(ms(now), kA);
+        EXPECT_TRUE(fetcher.on_answered(ms(now), ErrorCode::None, 7));
+        EXPECT_EQ(fetcher.wake_at(ms(now)), ms(now + wait));
+        now += wait;
+    }
+    now += 100;
+    ASSERT_TRUE(fetcher.next(ms(now)).has_value());
+    fetcher.pause(ms(now), kA);
+    EXPECT_TRUE(fetcher.on_answered(ms(now), ErrorCode::None, 7));
+    EXPECT_EQ(fetcher.wake_at(ms(now)), ms(now + 20));
+}
+
+TEST(Fetcher, WhatLeavesTheSessionIsForgottenOnceAndWhatComesBackIsSentAgain) {
+    Fetcher fetcher({milliseconds(100)});
+    fetcher.follow(kA, at(0));
+    fetcher.follow(kB, at(0));
+    ASSERT_TRUE(fetcher.next(ms(0)).has_value());
+    fetcher.unfollow(kA);
+    EXPECT_TRUE(fetcher.on_answered(ms(1), ErrorCode::None, 7));
+    auto plan = fetcher.next(ms(1));
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_TRUE(plan->changed.empty());
+    EXPECT_EQ(plan->forgotten, std::vector<FetchKey>{kA});
+    fetcher.follow(kA, at(0));
+    EXPECT_TRUE(fetcher.on_answered(ms(2), ErrorCode::None, 7));
+    plan = fetcher.next(ms(2));
+    ASSERT_TRUE(plan.has_value());
+    ASSERT_EQ(plan->changed.size(), 1U);
+    EXPECT_EQ(plan->changed[0].first, kA);
+    EXPECT_TRUE(plan->forgotten.empty());
+    // Gone and back between two requests: the leader has it, so it is sent as changed.
+    fetcher.unfollow(kA);
+    fetcher.follow(kA, at(3));
+    EXPECT_TRUE(fetcher.on_answered(ms(3), ErrorCode::None, 7));
+    plan = fetcher.next(ms(3));
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_EQ(plan->changed.size(), 1U);
+    EXPECT_TRUE(plan->forgotten.empty());
 }
 
 TEST(Fetcher, AForgottenSessionIsOpenedAgainAtOnceAFailureWaits) {

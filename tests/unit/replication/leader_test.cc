@@ -108,6 +108,15 @@ TEST(Leader, AReplicaThatCaughtUpIsProposedAndCountsAtOnce) {
     EXPECT_EQ(leader.high_watermark(), Offset(12));
 }
 
+TEST(Leader, ItIsKnownWhoseFirstFetchIsAwaited) {
+    Leader leader(start_with(kAll, kTwo, 1));
+    LeaderOutput output;
+    EXPECT_TRUE(leader.awaits_first_fetch());
+    leader.on_follower_fetch(at(1), fetch_of(2, 0), output);
+    EXPECT_FALSE(leader.awaits_first_fetch()) << "3 is not in the ISR: nobody waits for it";
+    EXPECT_FALSE(Leader(start_with({NodeId(1)}, {NodeId(1)}, 1)).awaits_first_fetch());
+}
+
 TEST(Leader, DecisionsOnAProposal) {
     struct Case {
         ErrorCode error;
