@@ -8,7 +8,7 @@ namespace millrace::placement {
 Draft::Draft(Model& m)
     : model(m),
       separation(m),
-      picker(m, separation),
+      picker(m),
       disks(m),
       load(m.ids.size(), 0),
       dir(m.planned.size(), int16_t{-1}),

@@ -5,9 +5,8 @@
 
 namespace millrace::placement {
 
-Picker::Picker(const Model& model, Separation& separation)
+Picker::Picker(const Model& model)
     : model_(model),
-      separation_(separation),
       count_(model),
       prices_(model.ids.size(), 0.0),
       order_(model.targets),

@@ -24,7 +24,7 @@ struct Pick {
 
 class Picker {
   public:
-    Picker(const Model& model, Separation& separation);
+    explicit Picker(const Model& model);
 
     /// The price of a copy on a broker; call sort() before the next search.
     std::vector<double>& prices() { return prices_; }
@@ -52,7 +52,6 @@ class Picker {
     int32_t soft_loss() const { return ignore_soft_ ? 0 : count_.soft_loss(); }
 
     const Model& model_;
-    Separation& separation_;
     LossCount count_;
     const Disks* disks_ = nullptr;
     bool ignore_soft_ = false;

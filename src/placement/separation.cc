@@ -57,7 +57,7 @@ std::optional<int64_t> least_by_flow(const Model& model, const std::vector<int32
 class LeastBySearch {
   public:
     LeastBySearch(const Model& model, const Rule& rule, const std::vector<Index>& brokers, int want)
-        : model_(model), brokers_(brokers), count_(model), want_(want) {
+        : model_(model), brokers_(brokers), count_(model) {
         count_.start(rule);
         int left = want;
         for (const Index b : brokers) {
@@ -91,7 +91,6 @@ class LeastBySearch {
     const Model& model_;
     const std::vector<Index>& brokers_;
     LossCount count_;
-    int want_;
     int64_t steps_ = 0;
     std::optional<int64_t> best_;
 };
