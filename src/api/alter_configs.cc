@@ -162,9 +162,7 @@ void alter(RequestContext&& context, Request request, Reply<Response> reply) {
         }
     }
     if (forward.resources.empty()) return reply.send(std::move(response));
-    metadata::Requester who;
-    who.principal = context.connection->principal;
-    call_controller(shard, std::move(forward), std::move(who),
+    call_controller(shard, std::move(forward), requester_of(context),
                     Reply<Response>([response = std::move(response),
                                      reply = std::move(reply)](Response done) mutable {
                         std::map<ResourceKey, size_t> place;

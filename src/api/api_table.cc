@@ -9,6 +9,7 @@ namespace millrace::api {
 
 void serve_add_offsets_to_txn(ServeCall&&);
 void serve_add_partitions_to_txn(ServeCall&&);
+void serve_add_raft_voter(ServeCall&&);
 void serve_allocate_producer_ids(ServeCall&&);
 void serve_alter_client_quotas(ServeCall&&);
 void serve_alter_configs(ServeCall&&);
@@ -67,11 +68,13 @@ void serve_offset_delete(ServeCall&&);
 void serve_offset_fetch(ServeCall&&);
 void serve_offset_for_leader_epoch(ServeCall&&);
 void serve_produce(ServeCall&&);
+void serve_remove_raft_voter(ServeCall&&);
 void serve_renew_delegation_token(ServeCall&&);
 void serve_sync_group(ServeCall&&);
 void serve_txn_offset_commit(ServeCall&&);
 void serve_unregister_broker(ServeCall&&);
 void serve_update_features(ServeCall&&);
+void serve_update_raft_voter(ServeCall&&);
 void serve_vote(ServeCall&&);
 void serve_write_txn_markers(ServeCall&&);
 
@@ -151,6 +154,9 @@ constexpr ApiRow kRows[] = {
     {ApiKey::AssignReplicasToDirs, kController, serve_assign_replicas_to_dirs},
     {ApiKey::ListConfigResources, kBroker, serve_list_config_resources},
     {ApiKey::DescribeTopicPartitions, kBroker, serve_describe_topic_partitions},
+    {ApiKey::AddRaftVoter, kBoth, serve_add_raft_voter},
+    {ApiKey::RemoveRaftVoter, kBoth, serve_remove_raft_voter},
+    {ApiKey::UpdateRaftVoter, kController, serve_update_raft_voter},
 };
 
 constexpr bool keys_ascend() {

@@ -143,7 +143,8 @@ void handle_describe_client_quotas(RequestContext&& context, Request request,
 
 void handle_alter_client_quotas(RequestContext&& context, wire::AlterClientQuotasRequest request,
                                 Reply<wire::AlterClientQuotasResponse> reply) {
-    call_controller(context.shard(), std::move(request), {}, std::move(reply));
+    call_controller(context.shard(), std::move(request), requester_of(context),
+                    std::move(reply));
 }
 
 void serve_describe_client_quotas(ServeCall&& call) {

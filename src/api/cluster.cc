@@ -3,7 +3,8 @@
 //
 // Served: DescribeCluster v0-2, DescribeTopicPartitions v0, UpdateFeatures v0-2, UnregisterBroker v0.
 // Behavior: dataplane.md D.5 and D.6; the last two are the controller's.
-// Not done: controller endpoints (EndpointType 2) belong to the controller listener.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "api/controller_call.h"
 #include "api/lookup.h"
 #include "api/serve.h"
+#include "millrace/broker/quorum_driver.h"
 #include "millrace/wire/gen/describe_cluster_request.h"
 #include "millrace/wire/gen/describe_cluster_response.h"
 #include "millrace/wire/gen/describe_topic_partitions_request.h"
@@ -79,20 +81,53 @@ Selection select(const metadata::Image& image, const TopicsRequest& request) {
 
 }  // namespace
 
+/// The wanted kind of node must be the kind that listens here (KIP-919).
+bool refuses_endpoint_type(const RequestContext& context, int8_t wanted,
+                           wire::DescribeClusterResponse& response) {
+    const bool on_broker = context.connection->kind == ListenerKind::Broker;
+    if (wanted == (on_broker ? kBrokerEndpoints : kControllerEndpoints)) return false;
+    const bool known = wanted == kBrokerEndpoints || wanted == kControllerEndpoints;
+    response.error_code = code(context.version == 0 ? ErrorCode::InvalidRequest
+                               : known              ? ErrorCode::MismatchedEndpointType
+                                                    : ErrorCode::UnsupportedEndpointType);
+    response.error_message =
+        known ? fmt::format(
+                    "The request was sent to an endpoint of type {}, but we wanted an endpoint of "
+                    "type {}",
+                    on_broker ? "BROKER" : "CONTROLLER", on_broker ? "CONTROLLER" : "BROKER")
+              : "Unsupported endpoint type " + std::to_string(wanted);
+    return true;
+}
+
+/// On a controller listener: the controllers that registered one of this name, and who leads.
+void describe_controllers(const RequestContext& context, wire::DescribeClusterResponse& response) {
+    broker::Shard& shard = context.shard();
+    for (const auto& [id, controller] : shard.image().cluster.controllers) {
+        for (const metadata::Endpoint& endpoint : controller->endpoints) {
+            if (endpoint.listener != context.connection->listener) continue;
+            auto& entry = response.brokers.emplace_back();
+            entry.broker_id = id.value;
+            entry.host = endpoint.host;
+            entry.port = endpoint.port;
+        }
+    }
+    response.controller_id = shard.quorum->status().leader_id.value;
+}
+
 void handle_describe_cluster(RequestContext&& context, wire::DescribeClusterRequest request,
                              Reply<wire::DescribeClusterResponse> reply) {
     broker::Shard& shard = context.shard();
     wire::DescribeClusterResponse response;
     response.endpoint_type = request.endpoint_type;
-    if (request.endpoint_type != kBrokerEndpoints) {
-        const bool mismatched = request.endpoint_type == kControllerEndpoints;
-        response.error_code = code(context.version == 0 ? ErrorCode::InvalidRequest
-                                   : mismatched         ? ErrorCode::MismatchedEndpointType
-                                                : ErrorCode::UnsupportedEndpointType);
-        response.error_message =
-            mismatched ? "The request was sent to an endpoint of type BROKER, but we wanted an "
-                         "endpoint of type CONTROLLER"
-                       : "Unsupported endpoint type " + std::to_string(request.endpoint_type);
+    if (refuses_endpoint_type(context, request.endpoint_type, response)) {
+        return reply.send(std::move(response));
+    }
+    response.cluster_id = shard.log_dirs().cluster_id();
+    if (request.include_cluster_authorized_operations) {
+        response.cluster_authorized_operations = kAllClusterOperations;
+    }
+    if (context.connection->kind == ListenerKind::Controller) {
+        describe_controllers(context, response);
         return reply.send(std::move(response));
     }
     const std::string& listener = context.connection->listener;
@@ -105,11 +140,7 @@ void handle_describe_cluster(RequestContext&& context, wire::DescribeClusterRequ
         entry.rack = node.rack;
         entry.is_fenced = node.fenced;
     }
-    response.cluster_id = shard.log_dirs().cluster_id();
     response.controller_id = any_live_broker(shard, listener);
-    if (request.include_cluster_authorized_operations) {
-        response.cluster_authorized_operations = kAllClusterOperations;
-    }
     reply.send(std::move(response));
 }
 
@@ -167,12 +198,14 @@ void handle_describe_topic_partitions(RequestContext&& context, TopicsRequest re
 
 void handle_update_features(RequestContext&& context, wire::UpdateFeaturesRequest request,
                             Reply<wire::UpdateFeaturesResponse> reply) {
-    call_controller(context.shard(), std::move(request), {}, std::move(reply));
+    call_controller(context.shard(), std::move(request), requester_of(context),
+                    std::move(reply));
 }
 
 void handle_unregister_broker(RequestContext&& context, wire::UnregisterBrokerRequest request,
                               Reply<wire::UnregisterBrokerResponse> reply) {
-    call_controller(context.shard(), std::move(request), {}, std::move(reply));
+    call_controller(context.shard(), std::move(request), requester_of(context),
+                    std::move(reply));
 }
 
 void serve_describe_cluster(ServeCall&& call) {

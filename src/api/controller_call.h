@@ -4,11 +4,19 @@
 #include <utility>
 #include <variant>
 
+#include "millrace/api/request_context.h"
 #include "millrace/base/reply.h"
 #include "millrace/broker/controller_link.h"
 #include "millrace/broker/shard.h"
 
 namespace millrace::api {
+
+inline metadata::Requester requester_of(const RequestContext& context) {
+    metadata::Requester who;
+    who.principal = context.connection->principal;
+    who.client_host = context.connection->peer_host;
+    return who;
+}
 
 template <class Response, class Request>
 void call_controller(broker::Shard& shard, Request request, metadata::Requester who,

@@ -10,10 +10,12 @@
 #include <utility>
 #include <variant>
 
+#include "api/controller_call.h"
 #include "api/lookup.h"
 #include "api/quorum.h"
 #include "api/serve.h"
 #include "millrace/broker/controller_link.h"
+#include "millrace/broker/quorum_driver.h"
 #include "millrace/wire/gen/envelope_request.h"
 #include "millrace/wire/gen/envelope_response.h"
 
@@ -34,14 +36,23 @@ void run_here(broker::Shard& shard, Request request, metadata::Requester who,
 
 template <class Request, class Response>
 void handle_here(RequestContext&& context, Request request, Reply<Response> reply) {
-    metadata::Requester who;
-    who.principal = context.connection->principal;
-    run_here<Response>(context.shard(), std::move(request), std::move(who), std::move(reply));
+    metadata::Requester who = requester_of(context);
+    broker::Shard& shard = context.shard();
+    run_here<Response>(shard, std::move(request), std::move(who), std::move(reply));
 }
 
 template <class Request, class Response>
 void serve_here(ServeCall&& call) {
     serve<Request, Response>(std::move(call), handle_here<Request, Response>);
+}
+
+void handle_heartbeat(RequestContext&& context, wire::BrokerHeartbeatRequest request,
+                      Reply<wire::BrokerHeartbeatResponse> reply) {
+    context.shard().controller().watch_broker(
+        NodeId(request.broker_id), BrokerEpoch(request.broker_epoch),
+        [slot = context.slot] { return slot.connected(); });
+    handle_here<wire::BrokerHeartbeatRequest, wire::BrokerHeartbeatResponse>(
+        std::move(context), std::move(request), std::move(reply));
 }
 
 using EnvelopeReply = Reply<wire::EnvelopeResponse>;
@@ -133,6 +144,21 @@ void describe_quorum_inner(Inner& inner, EnvelopeReply& reply) {
                                                  *inner.shard, inner.head.api_version, request)));
 }
 
+/// Requests that the quorum answers, not the controller.
+template <class Request, class Response>
+void run_on_quorum(Inner& inner, EnvelopeReply& reply,
+                   void (broker::QuorumDriver::*run)(broker::QuorumCaller, Request, Reply<Response>)) {
+    Request request;
+    if (!request.decode(*inner.body, inner.head.api_version)) {
+        return answer_envelope(reply, ErrorCode::UnsupportedVersion);
+    }
+    (inner.shard->quorum->*run)(
+        {inner.head.api_version, "", inner.who.client_host}, std::move(request),
+        Reply<Response>([head = inner.head, reply = std::move(reply)](Response response) mutable {
+            answer_envelope(reply, ErrorCode::None, encode_inner(head, response));
+        }));
+}
+
 void handle_envelope(RequestContext&& context, wire::EnvelopeRequest request,
                      EnvelopeReply reply) {
     Inner inner;
@@ -144,6 +170,11 @@ void handle_envelope(RequestContext&& context, wire::EnvelopeRequest request,
         }
         inner.who = *std::move(who);
     }
+    // InetAddress.getByAddress knows these two lengths.
+    const size_t address_bytes = request.client_host_address.size();
+    if (address_bytes != 4 && address_bytes != 16) {
+        return answer_envelope(reply, ErrorCode::InvalidRequest);
+    }
     wire::Reader body(request.request_data);
     inner.body = &body;
     if (wire::decode_request_head(body, inner.head) != wire::HeaderError::None) {
@@ -153,6 +184,12 @@ void handle_envelope(RequestContext&& context, wire::EnvelopeRequest request,
         return answer_envelope(reply, ErrorCode::NotController);
     }
     if (inner.head.api == wire::ApiKey::DescribeQuorum) return describe_quorum_inner(inner, reply);
+    if (inner.head.api == wire::ApiKey::AddRaftVoter) {
+        return run_on_quorum(inner, reply, &broker::QuorumDriver::add_voter);
+    }
+    if (inner.head.api == wire::ApiKey::RemoveRaftVoter) {
+        return run_on_quorum(inner, reply, &broker::QuorumDriver::remove_voter);
+    }
     constexpr auto kCommands =
         std::make_index_sequence<std::variant_size_v<metadata::ControllerRequest>>();
     if (is_forwardable(inner.head.api) && run_any(inner, reply, kCommands)) return;
@@ -165,7 +202,8 @@ void serve_broker_registration(ServeCall&& call) {
     serve_here<wire::BrokerRegistrationRequest, wire::BrokerRegistrationResponse>(std::move(call));
 }
 void serve_broker_heartbeat(ServeCall&& call) {
-    serve_here<wire::BrokerHeartbeatRequest, wire::BrokerHeartbeatResponse>(std::move(call));
+    serve<wire::BrokerHeartbeatRequest, wire::BrokerHeartbeatResponse>(std::move(call),
+                                                                       handle_heartbeat);
 }
 void serve_alter_partition(ServeCall&& call) {
     serve_here<wire::AlterPartitionRequest, wire::AlterPartitionResponse>(std::move(call));

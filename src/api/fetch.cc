@@ -325,7 +325,8 @@ void handle_fetch(RequestContext&& context, Request request, Reply<Response> rep
     const Instant now = shard.env().clock.now();
     const int16_t version = context.version;
     if (context.connection->kind == ListenerKind::Controller) {
-        return shard.quorum->fetch({version, context.connection->listener}, std::move(request),
+        return shard.quorum->fetch({version, context.connection->listener,
+                                    context.connection->peer()}, std::move(request),
                                    std::move(reply));
     }
     auto operation = std::make_shared<FetchOperation>();

@@ -1,13 +1,16 @@
 // src/api/quorum.cc: Vote (52), BeginQuorumEpoch (53), EndQuorumEpoch (54), FetchSnapshot (59),
-// DescribeQuorum (55).
+// DescribeQuorum (55), AddRaftVoter (80), RemoveRaftVoter (81), UpdateRaftVoter (82).
 //
 // Served: Vote v0-2, BeginQuorumEpoch and EndQuorumEpoch v0-1, FetchSnapshot v0-1, DescribeQuorum
-// v0-2. The quorum's Fetch comes through fetch.cc.
-// Behavior: kraft.md 1.3-1.8 and 1.12; the driver checks and translates. DescribeQuorum is answered
-// by the node that leads the metadata quorum; a broker listener asks that node.
+// v0-2, AddRaftVoter v0-1, RemoveRaftVoter v0, UpdateRaftVoter v0. The quorum's Fetch comes through
+// fetch.cc.
+// Behavior: kraft.md 1.3-1.8, 1.10 and 1.12; the driver checks and translates. DescribeQuorum,
+// AddRaftVoter and RemoveRaftVoter are answered by the node that leads the metadata quorum; a broker
+// listener asks that node.
 // Not done: authorization.
 #include <utility>
 
+#include "api/controller_call.h"
 #include "api/lookup.h"
 #include "api/quorum.h"
 #include "api/serve.h"
@@ -86,46 +89,84 @@ Response describe_quorum_here(broker::Shard& shard, int16_t version,
 
 namespace {
 
-/// Through the active controller's node, in the version of the client.
-void describe_quorum_there(RequestContext&& context, const wire::DescribeQuorumRequest& request,
-                           Reply<Response> reply) {
-    broker::Shard& shard = context.shard();
+/// Through the active controller's node, in the version of the client. `otherwise` answers when
+/// nobody there does.
+template <class Response, class Request, class Otherwise>
+void ask_leader(const RequestContext& context, const Request& request, Reply<Response> reply,
+                Otherwise otherwise) {
     const int16_t version = context.version;
     wire::Writer writer;
-    wire::encode_request_head(writer, {wire::ApiKey::DescribeQuorum, version, 0,
-                                       context.client_id()});
+    wire::encode_request_head(writer, {context.api_key, version, 0, context.client_id()});
     request.encode(writer, version);
-    metadata::Requester who;
-    who.principal = context.connection->principal;
-    shard.controller().forward(
-        writer.finish_flat(), std::move(who),
-        Reply<Result<Buffer>>([&shard, version, request,
-                               reply = std::move(reply)](Result<Buffer> frame) mutable {
+    context.shard().controller().forward(
+        writer.finish_flat(), requester_of(context),
+        Reply<Result<Buffer>>([key = context.api_key, version, reply = std::move(reply),
+                               otherwise = std::move(otherwise)](Result<Buffer> frame) mutable {
             Response response;
             if (frame.ok()) {
                 wire::Reader reader(*frame);
-                if (wire::decode_response_head(reader, wire::ApiKey::DescribeQuorum, version) &&
+                if (wire::decode_response_head(reader, key, version) &&
                     response.decode(reader, version)) {
                     return reply.send(std::move(response));
                 }
             }
-            reply.send(describe_quorum_here(shard, version, request));
+            reply.send(otherwise());
         }));
 }
 
-broker::QuorumCaller caller_of(const RequestContext& context) {
-    return {context.version, context.connection->listener};
+template <class Response>
+Response nobody_leads() {
+    Response response;
+    response.error_code = code(ErrorCode::NotController);
+    return response;
 }
+
+broker::QuorumCaller caller_of(const RequestContext& context) {
+    return {context.version, context.connection->listener, context.connection->peer()};
+}
+
+bool is_elsewhere(const RequestContext& context) {
+    return context.connection->kind == ListenerKind::Broker &&
+           !context.shard().controller().active_here();
+}
+
 
 }  // namespace
 
 void handle_describe_quorum(RequestContext&& context, wire::DescribeQuorumRequest request,
                             Reply<Response> reply) {
     broker::Shard& shard = context.shard();
-    if (context.connection->kind == ListenerKind::Broker && !shard.controller().active_here()) {
-        return describe_quorum_there(std::move(context), request, std::move(reply));
+    const int16_t version = context.version;
+    if (is_elsewhere(context)) {
+        return ask_leader(context, request, std::move(reply), [&shard, version, request] {
+            return describe_quorum_here(shard, version, request);
+        });
     }
-    reply.send(describe_quorum_here(shard, context.version, request));
+    reply.send(describe_quorum_here(shard, version, request));
+}
+
+void handle_add_raft_voter(RequestContext&& context, wire::AddRaftVoterRequest request,
+                           Reply<wire::AddRaftVoterResponse> reply) {
+    if (is_elsewhere(context)) {
+        return ask_leader(context, request, std::move(reply),
+                          nobody_leads<wire::AddRaftVoterResponse>);
+    }
+    context.shard().quorum->add_voter(caller_of(context), std::move(request), std::move(reply));
+}
+
+void handle_remove_raft_voter(RequestContext&& context, wire::RemoveRaftVoterRequest request,
+                              Reply<wire::RemoveRaftVoterResponse> reply) {
+    if (is_elsewhere(context)) {
+        return ask_leader(context, request, std::move(reply),
+                          nobody_leads<wire::RemoveRaftVoterResponse>);
+    }
+    context.shard().quorum->remove_voter(caller_of(context), std::move(request), std::move(reply));
+}
+
+void handle_update_raft_voter(RequestContext&& context, wire::UpdateRaftVoterRequest request,
+                              Reply<wire::UpdateRaftVoterResponse> reply) {
+    context.shard().quorum->update_voter(caller_of(context), std::move(request),
+                                         std::move(reply));
 }
 
 void handle_vote(RequestContext&& context, wire::VoteRequest request,
@@ -163,6 +204,19 @@ void serve_fetch_snapshot(ServeCall&& call) {
 }
 void serve_describe_quorum(ServeCall&& call) {
     serve<wire::DescribeQuorumRequest, Response>(std::move(call), handle_describe_quorum);
+}
+
+void serve_add_raft_voter(ServeCall&& call) {
+    serve<wire::AddRaftVoterRequest, wire::AddRaftVoterResponse>(std::move(call),
+                                                                 handle_add_raft_voter);
+}
+void serve_remove_raft_voter(ServeCall&& call) {
+    serve<wire::RemoveRaftVoterRequest, wire::RemoveRaftVoterResponse>(std::move(call),
+                                                                       handle_remove_raft_voter);
+}
+void serve_update_raft_voter(ServeCall&& call) {
+    serve<wire::UpdateRaftVoterRequest, wire::UpdateRaftVoterResponse>(std::move(call),
+                                                                       handle_update_raft_voter);
 }
 
 }  // namespace millrace::api

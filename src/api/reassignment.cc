@@ -16,9 +16,7 @@ namespace {
 
 template <class Request, class Response>
 void handle(RequestContext&& context, Request request, Reply<Response> reply) {
-    metadata::Requester who;
-    who.principal = context.connection->principal;
-    call_controller(context.shard(), std::move(request), std::move(who), std::move(reply));
+    call_controller(context.shard(), std::move(request), requester_of(context), std::move(reply));
 }
 
 }  // namespace

@@ -68,7 +68,8 @@ void handle_describe_user_scram_credentials(RequestContext&& context, Request re
 void handle_alter_user_scram_credentials(RequestContext&& context,
                                          wire::AlterUserScramCredentialsRequest request,
                                          Reply<wire::AlterUserScramCredentialsResponse> reply) {
-    call_controller(context.shard(), std::move(request), {}, std::move(reply));
+    call_controller(context.shard(), std::move(request), requester_of(context),
+                    std::move(reply));
 }
 
 void serve_describe_user_scram_credentials(ServeCall&& call) {

@@ -13,14 +13,6 @@
 
 namespace millrace::api {
 
-namespace {
-metadata::Requester requester(const RequestContext& context) {
-    metadata::Requester who;
-    who.principal = context.connection->principal;
-    return who;
-}
-}  // namespace
-
 void handle_create_topics(RequestContext&& context, wire::CreateTopicsRequest request,
                           Reply<wire::CreateTopicsResponse> reply) {
     // The deadline counts from the arrival: without time nothing is created.
@@ -35,7 +27,7 @@ void handle_create_topics(RequestContext&& context, wire::CreateTopicsRequest re
         }
         return reply.send(std::move(response));
     }
-    call_controller(context.shard(), std::move(request), requester(context), std::move(reply));
+    call_controller(context.shard(), std::move(request), requester_of(context), std::move(reply));
 }
 
 void handle_delete_topics(RequestContext&& context, wire::DeleteTopicsRequest request,
@@ -57,17 +49,17 @@ void handle_delete_topics(RequestContext&& context, wire::DeleteTopicsRequest re
         }
         return reply.send(std::move(response));
     }
-    call_controller(context.shard(), std::move(request), requester(context), std::move(reply));
+    call_controller(context.shard(), std::move(request), requester_of(context), std::move(reply));
 }
 
 void handle_create_partitions(RequestContext&& context, wire::CreatePartitionsRequest request,
                               Reply<wire::CreatePartitionsResponse> reply) {
-    call_controller(context.shard(), std::move(request), requester(context), std::move(reply));
+    call_controller(context.shard(), std::move(request), requester_of(context), std::move(reply));
 }
 
 void handle_elect_leaders(RequestContext&& context, wire::ElectLeadersRequest request,
                           Reply<wire::ElectLeadersResponse> reply) {
-    call_controller(context.shard(), std::move(request), requester(context), std::move(reply));
+    call_controller(context.shard(), std::move(request), requester_of(context), std::move(reply));
 }
 
 void serve_create_topics(ServeCall&& call) {

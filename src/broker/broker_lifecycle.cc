@@ -7,6 +7,8 @@ namespace millrace::broker {
 
 namespace {
 constexpr Duration kRegistrationRetry = seconds(2);
+/// The former incarnation's session may end any moment (SessionWatch), or last its whole time.
+constexpr Duration kDuplicateRetry = milliseconds(250);
 constexpr Duration kCatchUpInterval = milliseconds(10);
 constexpr Duration kFirstStopRetry = milliseconds(50);
 }  // namespace
@@ -39,7 +41,8 @@ void BrokerLifecycle::on_registration_answer(Instant now, ErrorCode error, int64
     in_flight_ = false;
     if (state_ == State::Stopped) return;
     if (error != ErrorCode::None) {
-        schedule(now + kRegistrationRetry, out);
+        const bool duplicate = error == ErrorCode::DuplicateBrokerRegistration;
+        schedule(now + (duplicate ? kDuplicateRetry : kRegistrationRetry), out);
         return;
     }
     broker_epoch_ = broker_epoch;

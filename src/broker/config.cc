@@ -63,6 +63,8 @@ void read_quorum(const ConfigReader& r, BrokerConfig& c) {
     c.quorum_append_linger_ms = r.number32("controller.quorum.append.linger.ms");
     c.quorum_auto_join_enable = r.flag("controller.quorum.auto.join.enable");
     c.broker_heartbeat_interval_ms = r.number32("broker.heartbeat.interval.ms");
+    c.broker_session_connection_grace_ms =
+        r.number32("broker.session.connection.grace.ms");
     c.broker_session_timeout_ms = r.number32("broker.session.timeout.ms");
     c.initial_broker_registration_timeout_ms = r.number32("initial.broker.registration.timeout.ms");
     c.metadata_log_max_record_bytes_between_snapshots =

@@ -64,12 +64,6 @@ constexpr std::array<DecodeFunction, sizeof...(I)> decoders(std::index_sequence<
 constexpr auto kDecoders = decoders(
     std::make_index_sequence<std::variant_size_v<metadata::ControllerResponse>>());
 
-/// The client's address is not known here yet; Kafka wants one that parses.
-Buffer client_address() {
-    constexpr uint8_t kLoopback[] = {127, 0, 0, 1};
-    return Buffer::copy_of(ByteView(kLoopback, sizeof kLoopback));
-}
-
 bool has_data(const Result<wire::EnvelopeResponse>& answer) {
     return answer.ok() && answer->error_code == 0 && answer->response_data.has_value();
 }
@@ -152,7 +146,7 @@ void ControllerHost::run_there(metadata::ControllerRequest request, metadata::Re
                 envelope.request_data =
                     flat(encode_call({version, kInnerCorrelation, settings_.client_id}, typed));
                 envelope.request_principal = encode_principal(shared->who);
-                envelope.client_host_address = client_address();
+                envelope.client_host_address = encode_client_host(shared->who.client_host);
                 call.encode = [this, envelope](int32_t correlation) {
                     return encode_call({0, correlation, settings_.client_id}, envelope);
                 };
@@ -176,7 +170,7 @@ void ControllerHost::forward(Buffer request, metadata::Requester who,
     wire::EnvelopeRequest envelope;
     envelope.request_data = std::move(request);
     envelope.request_principal = encode_principal(who);
-    envelope.client_host_address = client_address();
+    envelope.client_host_address = encode_client_host(who.client_host);
     auto shared = std::make_shared<Reply<Result<Buffer>>>(std::move(reply));
     RemoteController::Call call;
     call.deadline = env_.clock.now() + kForwardTime;

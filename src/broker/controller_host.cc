@@ -12,6 +12,7 @@
 namespace millrace::broker {
 
 namespace {
+static_assert(metadata::kKRaftUpgradeRecords == raft::kKRaftUpgradeRecords);
 constexpr LogChannel kLog{"controller"};
 /// Records handed to the snapshot sink at once.
 constexpr size_t kSnapshotChunkRecords = 1'000;
@@ -28,7 +29,12 @@ ControllerHost::ControllerHost(const env::Env& env, QuorumDriver& quorum,
       events_(std::move(events)),
       remote_(
           env, [this] { return quorum_.leader_address(); },
-          [this] { return machine_.active(); }) {}
+          [this] { return machine_.active(); }),
+      watch_(env, {settings_.connection_grace, settings_.heartbeat_time, settings_.self},
+             [this](NodeId id, BrokerEpoch epoch, Instant since) {
+                 machine_.on_broker_gone(tick(), id, epoch, since, output_);
+                 carry_out();
+             }) {}
 
 ControllerHost::~ControllerHost() {
     env_.timers.cancel(timer_);
@@ -54,7 +60,10 @@ void ControllerHost::refuse_waiting() {
 }
 
 metadata::Tick ControllerHost::tick() const {
-    return {env_.clock.now(), env_.clock.wall(), next_offset_};
+    // The quorum appends control records of its own between those of the controller.
+    const Offset end =
+        machine_.active() ? std::max(next_offset_, quorum_.next_offset()) : next_offset_;
+    return {env_.clock.now(), env_.clock.wall(), end};
 }
 
 void ControllerHost::run(metadata::ControllerRequest request, metadata::Requester who,
@@ -65,9 +74,15 @@ void ControllerHost::run(metadata::ControllerRequest request, metadata::Requeste
     run_there(std::move(request), std::move(who), std::move(reply));
 }
 
+void ControllerHost::watch_broker(NodeId id, BrokerEpoch epoch, std::function<bool()> connected) {
+    if (machine_.active()) watch_.on_heartbeat(id, epoch, std::move(connected));
+}
+
 void ControllerHost::run_here(metadata::ControllerRequest request, metadata::Requester who,
                               Reply<metadata::ControllerResponse> reply) {
     const metadata::RequestId id = next_request_++;
+    // Voters tell the leader one by one what an upgrade needs to know.
+    if (std::holds_alternative<wire::UpdateFeaturesRequest>(request)) learn_quorum();
     waiting_.emplace(id, std::move(reply));
     machine_.run(tick(), id, who, std::move(request), output_);
     if (stopped_) return refuse_waiting();
@@ -78,6 +93,7 @@ void ControllerHost::carry_out() {
     if (stopped_) return;
     metadata::ControllerOutput output = std::exchange(output_, {});
     if (!output.fatal.ok()) return stop_with(output.fatal.to_string());
+    if (output.upgrade_kraft_version) quorum_.upgrade_kraft_version();
     for (metadata::BatchToAppend& batch : output.append) {
         const auto count = static_cast<int64_t>(batch.values.size());
         const raft::ProposeResult result = quorum_.propose(batch.epoch, std::move(batch.values));
@@ -173,6 +189,7 @@ void ControllerHost::on_commit(const std::vector<MetadataBatch>& batches) {
 
 void ControllerHost::publish() {
     if (std::optional<metadata::ImageLoader::Published> published = loader_.publish()) {
+        if (machine_.active()) watch_.on_image(published->image->cluster);
         events_.on_publish(*published);
     }
 }
@@ -181,7 +198,7 @@ void ControllerHost::learn_quorum() {
     const QuorumStatus status = quorum_.status();
     std::vector<NodeId> voters;
     for (const raft::Voter& voter : status.voter_set.voters()) voters.push_back(voter.key.id);
-    machine_.set_quorum(status.kraft_version, std::move(voters));
+    machine_.set_quorum(status.kraft_version, std::move(voters), quorum_.kraft_upgrade_problem());
 }
 
 void ControllerHost::on_leader(LeaderEpoch epoch, Offset offset) {
@@ -190,6 +207,7 @@ void ControllerHost::on_leader(LeaderEpoch epoch, Offset offset) {
     caught_up_ = true;
     learn_quorum();
     machine_.on_leader(tick(), epoch, output_);
+    watch_.on_active(machine_.image().cluster);
     carry_out();
     publish();
 }
@@ -197,6 +215,7 @@ void ControllerHost::on_leader(LeaderEpoch epoch, Offset offset) {
 void ControllerHost::on_resign(LeaderEpoch epoch, NodeId leader_id) {
     log_info(kLog, "epoch {} is led by {} from now on", epoch.value, leader_id.value);
     machine_.on_resign(tick(), output_);
+    watch_.on_standby();
     carry_out();
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "broker/remote_controller.h"
+#include "broker/session_watch.h"
 #include "millrace/broker/controller_link.h"
 #include "millrace/broker/quorum_driver.h"
 #include "millrace/env/timers.h"
@@ -25,6 +26,8 @@ class ControllerHost final : public ControllerLink, public QuorumListener {
     struct Settings {
         std::string client_id;                             // of requests to another controller
         Duration heartbeat_time = milliseconds(2000);      // a heartbeat is worth sending for
+        Duration connection_grace{};                       // broker.session.connection.grace.ms
+        NodeId self = kNoNode;                             // this node's id
     };
     struct Events {
         MoveFunction<void(const metadata::ImageLoader::Published&)> on_publish;
@@ -39,6 +42,7 @@ class ControllerHost final : public ControllerLink, public QuorumListener {
     void run_here(metadata::ControllerRequest request, metadata::Requester who,
                   Reply<metadata::ControllerResponse> reply) override;
     void forward(Buffer request, metadata::Requester who, Reply<Result<Buffer>> reply) override;
+    void watch_broker(NodeId id, BrokerEpoch epoch, std::function<bool()> connected) override;
     bool active_here() const override { return machine_.active(); }
     /// The node goes away: whoever waits for the controller is answered NOT_CONTROLLER.
     void answer_waiting();
@@ -71,6 +75,7 @@ class ControllerHost final : public ControllerLink, public QuorumListener {
     Settings settings_;
     Events events_;
     RemoteController remote_;
+    SessionWatch watch_;
     metadata::ControllerOutput output_;
     std::map<metadata::RequestId, Reply<metadata::ControllerResponse>> waiting_;
     metadata::RequestId next_request_ = 1;

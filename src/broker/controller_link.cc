@@ -1,6 +1,9 @@
 // src/broker/controller_link.cc: what both ends of a request to the active controller share.
 #include "millrace/broker/controller_link.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
 #include <variant>
 
 #include "millrace/wire/gen/default_principal_data.h"
@@ -45,7 +48,80 @@ bool says_so(const Response& response) {
     return false;
 }
 
+/// Dotted decimal; false when it is anything else.
+bool parse_v4(std::string_view text, uint8_t* out) {
+    for (int i = 0; i < 4; ++i) {
+        int value = -1;
+        while (!text.empty() && text.front() >= '0' && text.front() <= '9' && value <= 255) {
+            value = (value < 0 ? 0 : value * 10) + (text.front() - '0');
+            text.remove_prefix(1);
+        }
+        if (value < 0 || value > 255) return false;
+        out[i] = static_cast<uint8_t>(value);
+        if (i < 3) {
+            if (text.empty() || text.front() != '.') return false;
+            text.remove_prefix(1);
+        }
+    }
+    return text.empty();
+}
+
+int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+/// RFC 4291's text form, with one "::", a dotted tail and a zone (which is dropped).
+bool parse_v6(std::string_view text, uint8_t* out) {
+    text = text.substr(0, text.find('%'));
+    std::array<uint8_t, 16> bytes{};
+    size_t filled = 0;
+    std::optional<size_t> gap;
+    while (!text.empty()) {
+        if (text.starts_with("::") && !gap.has_value()) {
+            gap = filled;
+            text.remove_prefix(2);
+            continue;
+        }
+        if (filled > 0 && gap != filled) {
+            if (text.front() != ':') return false;
+            text.remove_prefix(1);
+        }
+        if (filled <= 12 && text.find('.') < text.find(':') && parse_v4(text, &bytes[filled])) {
+            filled += 4;
+            break;
+        }
+        int value = 0;
+        int digits = 0;
+        while (!text.empty() && hex_digit(text.front()) >= 0) {
+            value = value * 16 + hex_digit(text.front());
+            text.remove_prefix(1);
+            if (++digits > 4) return false;
+        }
+        if (digits == 0 || filled + 2 > bytes.size()) return false;
+        bytes[filled++] = static_cast<uint8_t>(value >> 8);
+        bytes[filled++] = static_cast<uint8_t>(value & 0xff);
+    }
+    if (gap.has_value() == (filled == bytes.size())) return false;
+    const size_t front = gap.value_or(filled);
+    std::fill(out, out + bytes.size(), uint8_t{0});
+    std::copy_n(bytes.begin(), front, out);
+    std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(front),
+              bytes.begin() + static_cast<std::ptrdiff_t>(filled),
+              out + bytes.size() - (filled - front));
+    return true;
+}
+
 }  // namespace
+
+Buffer encode_client_host(const std::string& host) {
+    std::array<uint8_t, 16> bytes{};
+    if (parse_v6(host, bytes.data())) return Buffer::copy_of(ByteView(bytes.data(), 16));
+    if (!parse_v4(host, bytes.data())) bytes = {127, 0, 0, 1};
+    return Buffer::copy_of(ByteView(bytes.data(), 4));
+}
 
 bool is_not_controller(const metadata::ControllerResponse& response) {
     return std::visit([](const auto& typed) { return says_so(typed); }, response);

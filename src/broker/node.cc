@@ -140,6 +140,7 @@ QuorumDriverConfig Node::Impl::quorum_config() const {
     quorum_settings.fetch_bytes_max = config.quorum_fetch_max_bytes;
     quorum_settings.fetch_snapshot_bytes_max = config.quorum_fetch_snapshot_max_bytes;
     quorum_settings.can_become_voter = config.controller_role;
+    quorum_settings.auto_join = config.quorum_auto_join_enable;
     quorum_settings.bootstrap_server_count =
         static_cast<uint32_t>(config.quorum_bootstrap_servers.size());
     std::vector<raft::Voter> voters;
@@ -199,7 +200,9 @@ Status Node::Impl::start() {
     controller = std::make_unique<ControllerHost>(
         env, *quorum, std::move(options),
         ControllerHost::Settings{"broker-" + std::to_string(config.node_id.value),
-                                 milliseconds(config.broker_heartbeat_interval_ms)},
+                                 milliseconds(config.broker_heartbeat_interval_ms),
+                                 milliseconds(config.broker_session_connection_grace_ms),
+                                 config.node_id},
         ControllerHost::Events{
             [this](const metadata::ImageLoader::Published& published) { on_publish(published); },
             [this](const std::string& cause) { fail(cause); }});
@@ -218,6 +221,14 @@ void Node::Impl::on_publish(const metadata::ImageLoader::Published& published) {
     const auto cordoned = shard->dynamic_settings().cordoned_log_dirs;
     shard->publish(published, incarnation);
     register_controller();
+    if (!config.broker_role) {
+        // A controller alone registers no broker and loads no logs.
+        if (first) {
+            log_info(kLog, "controller {} follows the metadata log", config.node_id.value);
+            events.on_ready();
+        }
+        return;
+    }
     if (shard->dynamic_settings().cordoned_log_dirs != cordoned)
         lifecycle.on_news(env.clock.now(), lifecycle_output);
     if (first) {

@@ -28,7 +28,8 @@ QuorumDriverImpl::QuorumDriverImpl(env::Env& env, QuorumDriverConfig config)
     : env_(env),
       config_(std::move(config)),
       wire_{config_.cluster_id, config_.listener,
-            fmt::format("raft-client-{}", config_.quorum.local.id.value)} {}
+            fmt::format("raft-client-{}", config_.quorum.local.id.value),
+            static_cast<int32_t>(config_.quorum.request_timeout.millis())} {}
 
 QuorumDriverImpl::~QuorumDriverImpl() {
     refuse_waiting();
@@ -143,12 +144,25 @@ Status QuorumDriverImpl::change_log(raft::QuorumOutput& out) {
         }
     }
     for (const raft::AppendBatch& batch : out.append_records) {
+        note_voters(batch);
         MILLRACE_TRY(batch.replicated_bytes.empty()
                          ? log_->append(batch, wall)
                          : log_->append_replicated(batch.replicated_bytes, batch.epoch, wall));
     }
     if (!out.append_records.empty()) begin_sync();
     return {};
+}
+
+void QuorumDriverImpl::note_voters(const raft::AppendBatch& batch) {
+    for (const raft::ControlRecord& record : batch.control_records) {
+        const auto* change = std::get_if<raft::VotersChange>(&record);
+        if (change == nullptr) continue;
+        std::string keys;
+        for (const raft::Voter& voter : change->voters.voters()) {
+            keys += (keys.empty() ? "" : ", ") + voter.key.to_string();
+        }
+        log_info(kLog, "voters from offset {} on: {}", batch.base_offset.value, keys);
+    }
 }
 
 Status QuorumDriverImpl::store_snapshot(const raft::SnapshotChunk& chunk) {
@@ -224,6 +238,12 @@ raft::ProposeResult QuorumDriverImpl::propose(LeaderEpoch epoch, std::vector<Buf
         result = quorum_->on_propose(now, epoch, std::move(records), out);
     });
     return result;
+}
+
+void QuorumDriverImpl::upgrade_kraft_version() {
+    event([this](Instant now, raft::QuorumOutput& out) {
+        quorum_->on_upgrade_kraft_version(now, out);
+    });
 }
 
 void QuorumDriverImpl::resign(LeaderEpoch epoch) {

@@ -19,6 +19,9 @@ namespace millrace::broker {
 inline constexpr size_t kDeliverBytesMax = 1024 * 1024;
 /// KafkaMetadataLogCleaner: how often snapshots and log are looked at.
 inline constexpr Duration kCleanInterval = seconds(60);
+/// A problem with a peer is said again when it lasts this long.
+inline constexpr Duration kProblemInterval = seconds(60);
+inline constexpr size_t kProblemsMax = 64;
 /// How long a stop waits for the others to hear that the leader goes.
 inline constexpr Duration kFarewellTime = milliseconds(500);
 
@@ -49,6 +52,17 @@ class QuorumDriverImpl : public QuorumDriver {
     void fetch_snapshot(QuorumCaller who, wire::FetchSnapshotRequest request,
                         Reply<wire::FetchSnapshotResponse> reply) override;
 
+    void add_voter(QuorumCaller who, wire::AddRaftVoterRequest request,
+                   Reply<wire::AddRaftVoterResponse> reply) override;
+    void remove_voter(QuorumCaller who, wire::RemoveRaftVoterRequest request,
+                      Reply<wire::RemoveRaftVoterResponse> reply) override;
+    void update_voter(QuorumCaller who, wire::UpdateRaftVoterRequest request,
+                      Reply<wire::UpdateRaftVoterResponse> reply) override;
+    std::optional<std::string> kraft_upgrade_problem() const override {
+        return quorum_->kraft_upgrade_problem();
+    }
+    void upgrade_kraft_version() override;
+
     /// A sink finished: the snapshot is there.
     Status on_snapshot_finished();
 
@@ -59,14 +73,30 @@ class QuorumDriverImpl : public QuorumDriver {
     void carry_out(raft::QuorumOutput& out);
     Status change_log(raft::QuorumOutput& out);
     Status store_snapshot(const raft::SnapshotChunk& chunk);
+    static void note_voters(const raft::AppendBatch& batch);
     void after_event();
     void begin_sync();
     void on_synced(uint64_t generation, Offset end, const Status& status);
 
     // quorum_peers.cc
     using Answer = MoveFunction<void(raft::PeerResponse)>;
+    /// A request on its way, in the version that the peer speaks too.
+    struct Outgoing {
+        uint64_t correlation = 0;
+        raft::PeerRequest request;
+        int16_t version = 0;
+    };
     void send(raft::PeerSend request);
-    void on_answer(uint64_t correlation, const raft::PeerRequest& request, Result<Buffer> frame);
+    void transmit(const env::PeerAddress& to, Outgoing outgoing);
+    void ask_versions(const env::PeerAddress& to);
+    void on_versions(const env::PeerAddress& to, Result<Buffer> frame);
+    void fail_later(Outgoing outgoing, Status why);
+    void on_answer(const env::PeerAddress& to, const Outgoing& outgoing, Result<Buffer> frame);
+    /// One line about what stands between this node and another, not one for each try.
+    void note_problem(const std::string& who, const std::string& text);
+    /// True when the request never reaches the quorum; then it is answered, and said why.
+    template <class Response>
+    bool refuse(const char* api, const QuorumCaller& who, ErrorCode error, Reply<Response>& reply);
     void answer_ready();
     /// `refusal`: what it is told when this node stops first.
     raft::RequestId park(raft::PeerResponse refusal, Answer answer);
@@ -110,6 +140,15 @@ class QuorumDriverImpl : public QuorumDriver {
         raft::PeerResponse refusal;
         Answer answer;
     };
+    /// First and last version of each API, as the peer said on its present connection.
+    using Spoken = std::map<int16_t, std::pair<int16_t, int16_t>>;
+    std::map<env::PeerAddress, Spoken> spoken_;
+    std::map<env::PeerAddress, std::vector<Outgoing>> unasked_;  // until its versions are known
+    struct Problem {
+        std::string text;
+        Instant said;
+    };
+    std::map<std::string, Problem> problems_;  // by peer, at most kProblemsMax
     std::map<raft::RequestId, Waiting> waiting_;  // requests of peers inside the machine
     std::deque<raft::PeerReply> ready_;           // to be sent when the event is over
     std::unique_ptr<storage::MetadataSnapshotWriter> partial_snapshot_;

@@ -5,9 +5,12 @@
 #include <utility>
 #include <variant>
 
+#include "broker/peer_call.h"
 #include "broker/quorum_driver_impl.h"
 #include "millrace/base/log.h"
+#include "millrace/env/clock.h"
 #include "millrace/env/peers.h"
+#include "millrace/wire/gen/api_versions_response.h"
 
 namespace millrace::broker {
 
@@ -22,7 +25,45 @@ const raft::Endpoint* reachable(const raft::Endpoints& endpoints, const std::str
     }
     return endpoints.empty() ? nullptr : &endpoints.front();
 }
+raft::RequestFailure failure_of(const Status& status) {
+    if (status.errc() == Errc::Disconnected) return raft::RequestFailure::Disconnected;
+    if (status.errc() == Errc::Unsupported) return raft::RequestFailure::Unsupported;
+    return raft::RequestFailure::NoAnswer;
+}
+
+std::string name_of(const env::PeerAddress& peer) {
+    return fmt::format("{}:{}", peer.host, peer.port);
+}
+
+/// What an operator can do about an error that will not pass by itself; empty where it may.
+const char* cure_of(ErrorCode error) {
+    if (error == ErrorCode::InconsistentClusterId) {
+        return "it belongs to another cluster: correct controller.quorum.bootstrap.servers or "
+               "controller.quorum.voters, or the log directory of the node that is wrong";
+    }
+    if (error == ErrorCode::InvalidVoterKey) {
+        return "it is not the voter that is expected there: two nodes share an address or an id, "
+               "or its directory was replaced; remove the old voter and add the new one";
+    }
+    if (error == ErrorCode::UnknownServerError) {
+        return "it cannot serve this node: two nodes may have the same node.id";
+    }
+    return "";
+}
+
+ErrorCode error_in(const raft::PeerResponse& response) {
+    return std::visit([](const auto& typed) { return typed.error; }, response);
+}
 }  // namespace
+
+void QuorumDriverImpl::note_problem(const std::string& who, const std::string& text) {
+    const Instant now = env_.clock.now();
+    if (problems_.size() >= kProblemsMax && !problems_.contains(who)) problems_.clear();
+    Problem& problem = problems_[who];
+    if (problem.text == text && now < problem.said + kProblemInterval) return;
+    problem = {text, now};
+    log_warn(kLog, "{}: {}", who, text);
+}
 
 void QuorumDriverImpl::send(raft::PeerSend out) {
     env::PeerAddress to;
@@ -33,50 +74,121 @@ void QuorumDriverImpl::send(raft::PeerSend out) {
         to.host = endpoint->host;
         to.port = endpoint->port;
     }
-    const uint64_t correlation = out.correlation;
+    to.purpose = env::PeerPurpose::Quorum;
+    Outgoing outgoing{out.correlation, std::move(out.request), 0};
     if (to.port == 0) {
-        env_.timers.post([this, alive = alive_, correlation, request = std::move(out.request)] {
-            if (!*alive) return;
-            on_answer(correlation, request, Status(Errc::Disconnected, "no endpoint is known"));
-        });
+        return fail_later(std::move(outgoing), {Errc::InvalidInput, "no endpoint is known"});
+    }
+    if (std::holds_alternative<raft::EndQuorumEpochRequest>(outgoing.request)) ++farewells_;
+    const bool asks_versions = std::holds_alternative<raft::VersionsRequest>(outgoing.request);
+    if (asks_versions || spoken_.contains(to)) return transmit(to, std::move(outgoing));
+    std::vector<Outgoing>& queue = unasked_[to];
+    queue.push_back(std::move(outgoing));
+    if (queue.size() == 1) ask_versions(to);
+}
+
+void QuorumDriverImpl::fail_later(Outgoing outgoing, Status why) {
+    env_.timers.post([this, alive = alive_, outgoing = std::move(outgoing),
+                      why = std::move(why)]() mutable {
+        if (*alive) on_answer({}, outgoing, std::move(why));
+    });
+}
+
+void QuorumDriverImpl::ask_versions(const env::PeerAddress& to) {
+    const raft::PeerRequest request = raft::VersionsRequest{};
+    BufferChain frame = encode_quorum_request(wire_, next_correlation_++, request,
+                                              versions_of(request).newest);
+    env_.peers.send(to, std::move(frame), config_.quorum.request_timeout,
+                    [this, alive = alive_, to](Result<Buffer> answer) mutable {
+                        if (!*alive) return;
+                        if (!in_event_) return on_versions(to, std::move(answer));
+                        env_.timers.post([this, alive = std::move(alive), to = std::move(to),
+                                          answer = std::move(answer)]() mutable {
+                            if (*alive) on_versions(to, std::move(answer));
+                        });
+                    });
+}
+
+void QuorumDriverImpl::on_versions(const env::PeerAddress& to, Result<Buffer> frame) {
+    std::vector<Outgoing> waiting = std::exchange(unasked_[to], {});
+    unasked_.erase(to);
+    if (stopped_) return;
+    constexpr int16_t kVersion = 4;
+    auto answer = frame.ok() ? decode_answer<wire::ApiVersionsResponse>(*frame, kVersion)
+                             : Result<wire::ApiVersionsResponse>(frame.status());
+    Status problem = answer.status();
+    if (answer.ok() && answer->error_code != 0) {
+        problem = refused_by_peer(wire::ApiVersionsResponse::kName, answer->error_code);
+    }
+    if (!problem.ok()) {
+        for (const Outgoing& outgoing : waiting) on_answer(to, outgoing, problem);
         return;
     }
-    to.purpose = env::PeerPurpose::Quorum;
-    if (std::holds_alternative<raft::EndQuorumEpochRequest>(out.request)) ++farewells_;
-    BufferChain frame = encode_quorum_request(wire_, next_correlation_++, out.request);
+    Spoken& spoken = spoken_[to];
+    for (const auto& api : answer->api_keys) {
+        spoken[api.api_key] = {api.min_version, api.max_version};
+    }
+    for (Outgoing& outgoing : waiting) transmit(to, std::move(outgoing));
+}
+
+void QuorumDriverImpl::transmit(const env::PeerAddress& to, Outgoing outgoing) {
+    const QuorumVersions wanted = versions_of(outgoing.request);
+    outgoing.version = wanted.newest;
+    if (const auto peer = spoken_.find(to); peer != spoken_.end()) {
+        const auto range = peer->second.find(static_cast<int16_t>(wanted.key));
+        if (range == peer->second.end() || range->second.second < wanted.oldest ||
+            range->second.first > wanted.newest) {
+            note_problem(name_of(to), fmt::format("speaks no version of API {} that this node "
+                                                  "does: all nodes have to run Kafka 4.0 or later",
+                                                  static_cast<int>(wanted.key)));
+            return fail_later(std::move(outgoing), {Errc::Unsupported, "no common version"});
+        }
+        outgoing.version = std::min(wanted.newest, range->second.second);
+    }
+    BufferChain frame =
+        encode_quorum_request(wire_, next_correlation_++, outgoing.request, outgoing.version);
     env_.peers.send(
         to, std::move(frame), config_.quorum.request_timeout,
-        [this, alive = alive_, correlation, to,
-         request = std::move(out.request)](Result<Buffer> answer) mutable {
+        [this, alive = alive_, to, outgoing = std::move(outgoing)](Result<Buffer> answer) mutable {
             if (!*alive) return;
-            if (!answer.ok()) {
-                log_debug(kLog, "{}:{}: {}", to.host, to.port, answer.status().message());
-            }
-            if (!in_event_) {
-                return on_answer(correlation, request, std::move(answer));
-            }
-            env_.timers.post([this, alive = std::move(alive), correlation,
-                              request = std::move(request), answer = std::move(answer)]() mutable {
-                if (*alive) on_answer(correlation, request, std::move(answer));
+            if (!in_event_) return on_answer(to, outgoing, std::move(answer));
+            env_.timers.post([this, alive = std::move(alive), to = std::move(to),
+                              outgoing = std::move(outgoing),
+                              answer = std::move(answer)]() mutable {
+                if (*alive) on_answer(to, outgoing, std::move(answer));
             });
         });
 }
 
-void QuorumDriverImpl::on_answer(uint64_t correlation, const raft::PeerRequest& request,
+void QuorumDriverImpl::on_answer(const env::PeerAddress& to, const Outgoing& outgoing,
                                  Result<Buffer> frame) {
     if (stopped_) return;
-    const bool farewell = std::holds_alternative<raft::EndQuorumEpochRequest>(request);
+    const bool farewell = std::holds_alternative<raft::EndQuorumEpochRequest>(outgoing.request);
     if (farewell && farewells_ > 0) --farewells_;
+    if (!frame.ok()) {
+        log_debug(kLog, "{}: {}", name_of(to), frame.status().message());
+        spoken_.erase(to);  // who connects there next may be of another release
+    }
     Result<raft::PeerResponse> response =
-        frame.ok() ? decode_quorum_response(wire_, request, *frame) : frame.status();
+        frame.ok() ? decode_quorum_response(wire_, outgoing.request, outgoing.version, *frame)
+                   : frame.status();
     if (frame.ok() && !response.ok()) {
-        log_warn(kLog, "an answer cannot be used: {}", response.status().message());
+        const bool other_cluster = response.status().message().ends_with(
+            error_code_name(ErrorCode::InconsistentClusterId));
+        note_problem(name_of(to),
+                     fmt::format("an answer cannot be used: {}{}{}", response.status().message(),
+                                 other_cluster ? "; " : "",
+                                 other_cluster ? cure_of(ErrorCode::InconsistentClusterId) : ""));
+    } else if (response.ok() && *cure_of(error_in(*response)) != '\0') {
+        const ErrorCode error = error_in(*response);
+        note_problem(name_of(to), fmt::format("{}: {}", error_code_name(error), cure_of(error)));
     }
     event([&](Instant now, raft::QuorumOutput& out) {
         if (response.ok()) {
-            quorum_->on_response(now, correlation, *std::move(response), out);
+            quorum_->on_response(now, outgoing.correlation, *std::move(response), out);
         } else {
-            quorum_->on_request_failed(now, correlation, false, out);
+            quorum_->on_request_failed(now, outgoing.correlation, failure_of(response.status()),
+                                       out);
         }
     });
     if (on_closed_ && farewells_ == 0) close_now();
@@ -130,23 +242,29 @@ std::optional<env::PeerAddress> QuorumDriverImpl::leader_address() const {
     return env::PeerAddress{endpoint->host, endpoint->port, env::PeerPurpose::Quorum};
 }
 
-namespace {
-
-/// The answer to a message that never reached the quorum.
 template <class Response>
-void refuse(ErrorCode error, Reply<Response>& reply) {
+bool QuorumDriverImpl::refuse(const char* api, const QuorumCaller& who, ErrorCode error,
+                              Reply<Response>& reply) {
+    if (stopped_) error = ErrorCode::BrokerNotAvailable;
+    if (error == ErrorCode::None) return false;
+    if (!stopped_) {
+        const char* cause = error == ErrorCode::InconsistentClusterId
+                                ? "its sender belongs to another cluster; correct its "
+                                  "controller.quorum settings or its log directory"
+                                : "it is not about the one partition of the metadata log";
+        note_problem(who.peer, fmt::format("{} refused with {}: {}", api, error_code_name(error),
+                                           cause));
+    }
     Response response;
     response.error_code = static_cast<int16_t>(error);
     reply.send(std::move(response));
+    return true;
 }
-
-}  // namespace
 
 void QuorumDriverImpl::vote(QuorumCaller who, wire::VoteRequest request,
                             Reply<wire::VoteResponse> reply) {
-    auto checked = to_raft(config_.cluster_id, request);
-    if (stopped_) checked.error = ErrorCode::BrokerNotAvailable;
-    if (checked.error != ErrorCode::None) return refuse(checked.error, reply);
+    const auto checked = to_raft(config_.cluster_id, request);
+    if (refuse("Vote", who, checked.error, reply)) return;
     const auto id = park(raft::VoteResponse(),
                          [who, reply = std::move(reply)](raft::PeerResponse response) mutable {
                              reply.send(to_wire(who, std::get<raft::VoteResponse>(response)));
@@ -158,9 +276,8 @@ void QuorumDriverImpl::vote(QuorumCaller who, wire::VoteRequest request,
 
 void QuorumDriverImpl::begin_epoch(QuorumCaller who, wire::BeginQuorumEpochRequest request,
                                    Reply<wire::BeginQuorumEpochResponse> reply) {
-    auto checked = to_raft(config_.cluster_id, request);
-    if (stopped_) checked.error = ErrorCode::BrokerNotAvailable;
-    if (checked.error != ErrorCode::None) return refuse(checked.error, reply);
+    const auto checked = to_raft(config_.cluster_id, request);
+    if (refuse("BeginQuorumEpoch", who, checked.error, reply)) return;
     const auto id =
         park(raft::EpochResponse(),
              [who, reply = std::move(reply)](raft::PeerResponse response) mutable {
@@ -173,9 +290,8 @@ void QuorumDriverImpl::begin_epoch(QuorumCaller who, wire::BeginQuorumEpochReque
 
 void QuorumDriverImpl::end_epoch(QuorumCaller who, wire::EndQuorumEpochRequest request,
                                  Reply<wire::EndQuorumEpochResponse> reply) {
-    auto checked = to_raft(config_.cluster_id, who.version, request);
-    if (stopped_) checked.error = ErrorCode::BrokerNotAvailable;
-    if (checked.error != ErrorCode::None) return refuse(checked.error, reply);
+    const auto checked = to_raft(config_.cluster_id, who.version, request);
+    if (refuse("EndQuorumEpoch", who, checked.error, reply)) return;
     const auto id = park(raft::EpochResponse(),
                          [who, reply = std::move(reply)](raft::PeerResponse response) mutable {
                              reply.send(to_end_wire(who, std::get<raft::EpochResponse>(response)));
@@ -187,9 +303,8 @@ void QuorumDriverImpl::end_epoch(QuorumCaller who, wire::EndQuorumEpochRequest r
 
 void QuorumDriverImpl::fetch(QuorumCaller who, wire::FetchRequest request,
                              Reply<wire::FetchResponse> reply) {
-    auto checked = to_raft(config_.cluster_id, who.version, request);
-    if (stopped_) checked.error = ErrorCode::BrokerNotAvailable;
-    if (checked.error != ErrorCode::None) return refuse(checked.error, reply);
+    const auto checked = to_raft(config_.cluster_id, who.version, request);
+    if (refuse("Fetch", who, checked.error, reply)) return;
     const auto id = park(raft::FetchResponse(), [this, who, reply = std::move(reply)](
                                                     raft::PeerResponse response) mutable {
         auto& answer = std::get<raft::FetchResponse>(response);
@@ -207,9 +322,8 @@ void QuorumDriverImpl::fetch(QuorumCaller who, wire::FetchRequest request,
 
 void QuorumDriverImpl::fetch_snapshot(QuorumCaller who, wire::FetchSnapshotRequest request,
                                       Reply<wire::FetchSnapshotResponse> reply) {
-    auto checked = to_raft(config_.cluster_id, request);
-    if (stopped_) checked.error = ErrorCode::BrokerNotAvailable;
-    if (checked.error != ErrorCode::None) return refuse(checked.error, reply);
+    const auto checked = to_raft(config_.cluster_id, request);
+    if (refuse("FetchSnapshot", who, checked.error, reply)) return;
     const auto id = park(raft::FetchSnapshotResponse(), [this, who, reply = std::move(reply)](
                                                             raft::PeerResponse response) mutable {
         auto& answer = std::get<raft::FetchSnapshotResponse>(response);
@@ -228,6 +342,47 @@ void QuorumDriverImpl::fetch_snapshot(QuorumCaller who, wire::FetchSnapshotReque
     });
     event([&](Instant now, raft::QuorumOutput& out) {
         quorum_->on_fetch_snapshot(now, id, checked.request, out);
+    });
+}
+
+void QuorumDriverImpl::add_voter(QuorumCaller who, wire::AddRaftVoterRequest request,
+                                 Reply<wire::AddRaftVoterResponse> reply) {
+    const auto checked = to_raft(config_.cluster_id, request);
+    if (refuse("AddRaftVoter", who, checked.error, reply)) return;
+    const auto id = park(raft::VoterChangeResponse(),
+                         [reply = std::move(reply)](raft::PeerResponse response) mutable {
+                             reply.send(to_add_wire(std::get<raft::VoterChangeResponse>(response)));
+                         });
+    event([&](Instant now, raft::QuorumOutput& out) {
+        quorum_->on_add_voter(now, id, checked.request, out);
+    });
+}
+
+void QuorumDriverImpl::remove_voter(QuorumCaller who, wire::RemoveRaftVoterRequest request,
+                                    Reply<wire::RemoveRaftVoterResponse> reply) {
+    const auto checked = to_raft(config_.cluster_id, request);
+    if (refuse("RemoveRaftVoter", who, checked.error, reply)) return;
+    const auto id =
+        park(raft::VoterChangeResponse(),
+             [reply = std::move(reply)](raft::PeerResponse response) mutable {
+                 reply.send(to_remove_wire(std::get<raft::VoterChangeResponse>(response)));
+             });
+    event([&](Instant now, raft::QuorumOutput& out) {
+        quorum_->on_remove_voter(now, id, checked.request, out);
+    });
+}
+
+void QuorumDriverImpl::update_voter(QuorumCaller who, wire::UpdateRaftVoterRequest request,
+                                    Reply<wire::UpdateRaftVoterResponse> reply) {
+    const auto checked = to_raft(config_.cluster_id, request);
+    if (refuse("UpdateRaftVoter", who, checked.error, reply)) return;
+    const auto id =
+        park(raft::VoterChangeResponse(),
+             [who, reply = std::move(reply)](raft::PeerResponse response) mutable {
+                 reply.send(to_update_wire(who, std::get<raft::VoterChangeResponse>(response)));
+             });
+    event([&](Instant now, raft::QuorumOutput& out) {
+        quorum_->on_update_voter(now, id, checked.request, out);
     });
 }
 

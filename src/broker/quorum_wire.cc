@@ -15,11 +15,8 @@ namespace millrace::broker {
 namespace {
 
 constexpr const char* kTopicName = "__cluster_metadata";
-// What this node asks with.
-constexpr int16_t kVoteVersion = 2;
-constexpr int16_t kEpochVersion = 1;
-constexpr int16_t kFetchVersion = 18;
-constexpr int16_t kFetchSnapshotVersion = 1;
+constexpr int16_t kPreVoteFrom = 2;
+constexpr int16_t kHighWatermarkFrom = 18;
 constexpr int16_t kEndpointsInFetchFrom = 16;
 constexpr int16_t kCandidatesFrom = 1;
 
@@ -181,10 +178,7 @@ Status foreign(const char* message) {
 template <class Out, class Message>
 Result<raft::PeerResponse> epoch_answer(const QuorumWireContext& context, const Message& message) {
     Out out;
-    if (message.error_code != 0) {
-        return {Errc::Disconnected, fmt::format("{}: {}", Message::kName,
-                                                error_code_name(error_of(message.error_code)))};
-    }
+    if (message.error_code != 0) return refused_by_peer(Message::kName, message.error_code);
     const auto* partition = only_partition(message);
     if (partition == nullptr) return foreign(Message::kName);
     out.error = error_of(partition->error_code);
@@ -222,10 +216,7 @@ Result<std::vector<raft::ReplicatedBatch>> batches_of(const Buffer& bytes) {
 
 Result<raft::PeerResponse> fetch_answer(const QuorumWireContext& context,
                                         const wire::FetchResponse& message) {
-    if (message.error_code != 0) {
-        return {Errc::Disconnected,
-                fmt::format("Fetch: {}", error_code_name(error_of(message.error_code)))};
-    }
+    if (message.error_code != 0) return refused_by_peer("Fetch", message.error_code);
     if (message.responses.size() != 1 || message.responses[0].topic_id != kMetadataTopicId ||
         message.responses[0].partitions.size() != 1) {
         return foreign("Fetch");
@@ -255,10 +246,7 @@ Result<raft::PeerResponse> fetch_answer(const QuorumWireContext& context,
 
 Result<raft::PeerResponse> snapshot_answer(const QuorumWireContext& context,
                                            const wire::FetchSnapshotResponse& message) {
-    if (message.error_code != 0) {
-        return {Errc::Disconnected,
-                fmt::format("FetchSnapshot: {}", error_code_name(error_of(message.error_code)))};
-    }
+    if (message.error_code != 0) return refused_by_peer("FetchSnapshot", message.error_code);
     if (message.topics.size() != 1 || message.topics[0].partitions.size() != 1) {
         return foreign("FetchSnapshot");
     }
@@ -278,49 +266,86 @@ Result<raft::PeerResponse> snapshot_answer(const QuorumWireContext& context,
 
 }  // namespace
 
+Status refused_by_peer(const char* message, int16_t error_code) {
+    const ErrorCode error = error_of(error_code);
+    return {error == ErrorCode::BrokerNotAvailable ? Errc::Cancelled : Errc::InvalidInput,
+            fmt::format("{}: {}", message, error_code_name(error))};
+}
+
+QuorumVersions versions_of(const raft::PeerRequest& request) {
+    if (const auto* vote = std::get_if<raft::VoteRequest>(&request)) {
+        return {wire::ApiKey::Vote, vote->pre_vote ? kPreVoteFrom : int16_t{1}, 2};
+    }
+    if (std::holds_alternative<raft::BeginQuorumEpochRequest>(request)) {
+        return {wire::ApiKey::BeginQuorumEpoch, 1, 1};
+    }
+    if (std::holds_alternative<raft::EndQuorumEpochRequest>(request)) {
+        return {wire::ApiKey::EndQuorumEpoch, 1, 1};
+    }
+    if (std::holds_alternative<raft::FetchRequest>(request)) return {wire::ApiKey::Fetch, 17, 18};
+    if (std::holds_alternative<raft::FetchSnapshotRequest>(request)) {
+        return {wire::ApiKey::FetchSnapshot, 1, 1};
+    }
+    if (std::holds_alternative<raft::AddVoterRequest>(request)) {
+        return {wire::ApiKey::AddRaftVoter, 0, 1};
+    }
+    if (std::holds_alternative<raft::RemoveVoterRequest>(request)) {
+        return {wire::ApiKey::RemoveRaftVoter, 0, 0};
+    }
+    if (std::holds_alternative<raft::UpdateVoterRequest>(request)) {
+        return {wire::ApiKey::UpdateRaftVoter, 0, 0};
+    }
+    return {wire::ApiKey::ApiVersions, 4, 4};  // the first version that names kraft.version
+}
+
 BufferChain encode_quorum_request(const QuorumWireContext& context, int32_t correlation_id,
-                                  const raft::PeerRequest& request) {
+                                  const raft::PeerRequest& request, int16_t version) {
     return std::visit(
         [&](const auto& typed) {
             using Request = std::decay_t<decltype(typed)>;
-            int16_t version = kEpochVersion;
-            if constexpr (std::is_same_v<Request, raft::VoteRequest>) version = kVoteVersion;
-            if constexpr (std::is_same_v<Request, raft::FetchRequest>) version = kFetchVersion;
-            if constexpr (std::is_same_v<Request, raft::FetchSnapshotRequest>) {
-                version = kFetchSnapshotVersion;
+            const PeerCallHead head{version, correlation_id, context.client_id};
+            if constexpr (std::is_same_v<Request, raft::AddVoterRequest>) {
+                return encode_call(head, encode(context, typed, version));
+            } else {
+                auto message = encode(context, typed);
+                if constexpr (std::is_same_v<Request, raft::FetchRequest>) {
+                    if (version < kHighWatermarkFrom) {
+                        message.topics[0].partitions[0].high_watermark = INT64_MAX;
+                    }
+                }
+                return encode_call(head, message);
             }
-            return encode_call({version, correlation_id, context.client_id},
-                               encode(context, typed));
         },
         request);
 }
 
 Result<raft::PeerResponse> decode_quorum_response(const QuorumWireContext& context,
-                                                  const raft::PeerRequest& request,
+                                                  const raft::PeerRequest& request, int16_t version,
                                                   const Buffer& frame) {
     if (std::holds_alternative<raft::VoteRequest>(request)) {
-        MILLRACE_TRY_ASSIGN(const auto message,
-                            decode_answer<wire::VoteResponse>(frame, kVoteVersion));
+        MILLRACE_TRY_ASSIGN(const auto message, decode_answer<wire::VoteResponse>(frame, version));
         return epoch_answer<raft::VoteResponse>(context, message);
     }
     if (std::holds_alternative<raft::BeginQuorumEpochRequest>(request)) {
         MILLRACE_TRY_ASSIGN(const auto message,
-                            decode_answer<wire::BeginQuorumEpochResponse>(frame, kEpochVersion));
+                            decode_answer<wire::BeginQuorumEpochResponse>(frame, version));
         return epoch_answer<raft::EpochResponse>(context, message);
     }
     if (std::holds_alternative<raft::EndQuorumEpochRequest>(request)) {
         MILLRACE_TRY_ASSIGN(const auto message,
-                            decode_answer<wire::EndQuorumEpochResponse>(frame, kEpochVersion));
+                            decode_answer<wire::EndQuorumEpochResponse>(frame, version));
         return epoch_answer<raft::EpochResponse>(context, message);
     }
     if (std::holds_alternative<raft::FetchRequest>(request)) {
-        MILLRACE_TRY_ASSIGN(const auto message,
-                            decode_answer<wire::FetchResponse>(frame, kFetchVersion));
+        MILLRACE_TRY_ASSIGN(const auto message, decode_answer<wire::FetchResponse>(frame, version));
         return fetch_answer(context, message);
     }
-    MILLRACE_TRY_ASSIGN(const auto message, decode_answer<wire::FetchSnapshotResponse>(
-                                                frame, kFetchSnapshotVersion));
-    return snapshot_answer(context, message);
+    if (std::holds_alternative<raft::FetchSnapshotRequest>(request)) {
+        MILLRACE_TRY_ASSIGN(const auto message,
+                            decode_answer<wire::FetchSnapshotResponse>(frame, version));
+        return snapshot_answer(context, message);
+    }
+    return decode_voter_response(context, request, version, frame);
 }
 
 Checked<raft::VoteRequest> to_raft(const std::string& cluster_id,

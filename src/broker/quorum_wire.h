@@ -14,6 +14,8 @@
 #include "millrace/base/result.h"
 #include "millrace/broker/quorum_driver.h"
 #include "millrace/raft/messages.h"
+#include "millrace/wire/api_key.h"
+#include "millrace/wire/gen/api_versions_request.h"
 
 namespace millrace::broker {
 
@@ -22,16 +24,27 @@ struct QuorumWireContext {
     std::string cluster_id;
     std::string listener;   // under whose name endpoints without a name are kept
     std::string client_id;  // raft-client-<id>
+    int32_t request_timeout_ms = 0;
 };
 
-/// A complete request frame in the version this node speaks.
+/// The versions in which this node can say `request`; the peer's own decide which it uses.
+struct QuorumVersions {
+    wire::ApiKey key;
+    int16_t oldest = 0;
+    int16_t newest = 0;
+};
+QuorumVersions versions_of(const raft::PeerRequest& request);
+
+/// A complete request frame.
 BufferChain encode_quorum_request(const QuorumWireContext& context, int32_t correlation_id,
-                                  const raft::PeerRequest& request);
+                                  const raft::PeerRequest& request, int16_t version);
 /// The answer to `request`. Corrupt: it does not parse, or names another topic or partition;
-/// Unsupported: the peer does not know the request's version.
+/// InvalidInput: the peer refuses the whole request; Cancelled: it is stopping.
 Result<raft::PeerResponse> decode_quorum_response(const QuorumWireContext& context,
-                                                  const raft::PeerRequest& request,
+                                                  const raft::PeerRequest& request, int16_t version,
                                                   const Buffer& frame);
+/// The failure that a top-level error is.
+Status refused_by_peer(const char* message, int16_t error_code);
 
 /// A request as the quorum understands it, or the error of the whole request.
 template <class Request>
@@ -49,6 +62,13 @@ Checked<raft::FetchRequest> to_raft(const std::string& cluster_id, int16_t versi
 Checked<raft::FetchSnapshotRequest> to_raft(const std::string& cluster_id,
                                             const wire::FetchSnapshotRequest& message);
 
+Checked<raft::AddVoterRequest> to_raft(const std::string& cluster_id,
+                                       const wire::AddRaftVoterRequest& message);
+Checked<raft::RemoveVoterRequest> to_raft(const std::string& cluster_id,
+                                          const wire::RemoveRaftVoterRequest& message);
+Checked<raft::UpdateVoterRequest> to_raft(const std::string& cluster_id,
+                                          const wire::UpdateRaftVoterRequest& message);
+
 wire::VoteResponse to_wire(const QuorumCaller& who, const raft::VoteResponse& response);
 wire::BeginQuorumEpochResponse to_begin_wire(const QuorumCaller& who,
                                              const raft::EpochResponse& response);
@@ -58,5 +78,24 @@ wire::FetchResponse to_wire(const QuorumCaller& who, const raft::FetchResponse& 
                             BufferChain records);
 wire::FetchSnapshotResponse to_wire(const QuorumCaller& who,
                                     const raft::FetchSnapshotResponse& response, Buffer bytes);
+
+wire::AddRaftVoterResponse to_add_wire(const raft::VoterChangeResponse& response);
+wire::RemoveRaftVoterResponse to_remove_wire(const raft::VoterChangeResponse& response);
+wire::UpdateRaftVoterResponse to_update_wire(const QuorumCaller& who,
+                                             const raft::VoterChangeResponse& response);
+
+// What quorum_wire.cc needs of quorum_wire_voters.cc.
+wire::AddRaftVoterRequest encode(const QuorumWireContext& context,
+                                 const raft::AddVoterRequest& request, int16_t version);
+wire::RemoveRaftVoterRequest encode(const QuorumWireContext& context,
+                                    const raft::RemoveVoterRequest& request);
+wire::UpdateRaftVoterRequest encode(const QuorumWireContext& context,
+                                    const raft::UpdateVoterRequest& request);
+wire::ApiVersionsRequest encode(const QuorumWireContext& context,
+                                const raft::VersionsRequest& request);
+/// The answer to a change of voters or to VersionsRequest.
+Result<raft::PeerResponse> decode_voter_response(const QuorumWireContext& context,
+                                                 const raft::PeerRequest& request, int16_t version,
+                                                 const Buffer& frame);
 
 }  // namespace millrace::broker

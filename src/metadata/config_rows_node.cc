@@ -28,6 +28,11 @@ const ConfigKey kNodeKeys[] = {
     {"broker.rack", kString, kNull, any(), kMedium, kReadOnly, kWorks,
      "Rack or fault domain of this node, used to spread replicas and to let consumers read "
      "nearby."},
+    {"broker.session.connection.grace.ms", kInt, "250", at_least(0), kMedium, kReadOnly, kWorks,
+     "Ours, not Kafka's. When a broker's heartbeat connection broke, no heartbeat came for this "
+     "long and its listener refuses connections, its process is gone: the controller ends its "
+     "session without waiting for broker.session.timeout.ms. 0: it always waits.",
+     "", true},
     {"broker.session.timeout.ms", kInt, "9000", any(), kMedium, kReadOnly, kWorks,
      "How long the controller waits for a broker's heartbeat before it fences the broker."},
     {"broker.update.domain", kString, kNull, any(), kMedium, kReadOnly, kWorks,
@@ -63,8 +68,9 @@ const ConfigKey kNodeKeys[] = {
      kNoEffect, "How often the controller logs a summary of its event times.", "", true},
     {"controller.quorum.append.linger.ms", kInt, "25", at_least(0), kMedium, kReadOnly, kWorks,
      "How long the quorum leader gathers records before it writes them."},
-    {"controller.quorum.auto.join.enable", kBoolean, "false", any(), kLow, kReadOnly, kNoEffect,
-     "Whether a controller adds itself to the voters by itself."},
+    {"controller.quorum.auto.join.enable", kBoolean, "false", any(), kLow, kReadOnly, kWorks,
+     "Whether a controller that is no voter asks the leader to take it in, after its former self "
+     "with another directory id was removed. From kraft.version 1 on."},
     {"controller.quorum.bootstrap.servers", kList, "", quorum_servers(), kHigh, kReadOnly, kWorks,
      "host:port of some controllers, used to find the quorum's leader when voters are kept in "
      "the log."},
@@ -204,6 +210,6 @@ const ConfigKey kNodeKeys[] = {
     {"unstable.feature.versions.enable", kBoolean, "false", any(), kHigh, kReadOnly, kNoEffect,
      "Whether feature levels still in development may be used.", "", true},
 };
-const size_t kNodeKeysCount = 81;
+const size_t kNodeKeysCount = sizeof kNodeKeys / sizeof *kNodeKeys;
 
 }  // namespace millrace::metadata

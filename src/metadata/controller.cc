@@ -37,6 +37,10 @@ class Controller::Impl {
                                       "Unable to perform excessively large batch operation."});
         }
         note_heartbeat(request, result.response);
+        if (result.upgrade_kraft_version) {
+            out.upgrade_kraft_version = true;
+            next_offset_ = tick.log_end + kKRaftUpgradeRecords;
+        }
         const bool wrote = !result.records.empty();
         if (!append(tick, std::move(result.records), out)) return;
         if (result.shutting_down != kNoNode) {
@@ -130,9 +134,18 @@ class Controller::Impl {
         committed_end_ = applied_end_;
     }
 
-    void set_quorum(int16_t kraft_version, std::vector<NodeId> voters) {
+    void set_quorum(int16_t kraft_version, std::vector<NodeId> voters,
+                    std::optional<std::string> kraft_upgrade_problem) {
         options_.kraft_version = kraft_version;
         options_.voters = std::move(voters);
+        options_.kraft_upgrade_problem = std::move(kraft_upgrade_problem);
+    }
+
+    void on_broker_gone(const Tick& given, NodeId id, BrokerEpoch epoch, Instant since,
+                        ControllerOutput& out) {
+        if (!active_ || !heartbeats_.end_session(id, epoch, since)) return;
+        fence_one(given, id, out);
+        out.wake_at = wake_at();
     }
 
     void on_snapshot(const ImagePtr& image, ControllerOutput& out) {
@@ -272,13 +285,16 @@ class Controller::Impl {
     void fence_expired(const Tick& given, ControllerOutput& out) {
         // Each turn fences one, so the number of brokers bounds the loop.
         while (const auto expired = heartbeats_.expired(given.now)) {
-            std::vector<Record> records;
-            if (state_.image.cluster.broker(*expired) != nullptr) {
-                fence_broker(context(at_log_end(given)), *expired, records);
-            }
-            heartbeats_.touch(*expired, true, Offset(-1));
-            if (!append(given, std::move(records), out)) return;
+            if (!fence_one(given, *expired, out)) return;
         }
+    }
+    bool fence_one(const Tick& given, NodeId id, ControllerOutput& out) {
+        std::vector<Record> records;
+        if (state_.image.cluster.broker(id) != nullptr) {
+            fence_broker(context(at_log_end(given)), id, records);
+        }
+        heartbeats_.touch(id, true, Offset(-1));
+        return append(given, std::move(records), out);
     }
 
     Instant wake_at() const {
@@ -327,8 +343,13 @@ void Controller::on_committed(const Tick&, Offset base_offset, Offset last_offse
 void Controller::on_snapshot(const ImagePtr& image, ControllerOutput& out) {
     impl_->on_snapshot(image, out);
 }
-void Controller::set_quorum(int16_t kraft_version, std::vector<NodeId> voters) {
-    impl_->set_quorum(kraft_version, std::move(voters));
+void Controller::set_quorum(int16_t kraft_version, std::vector<NodeId> voters,
+                            std::optional<std::string> kraft_upgrade_problem) {
+    impl_->set_quorum(kraft_version, std::move(voters), std::move(kraft_upgrade_problem));
+}
+void Controller::on_broker_gone(const Tick& tick, NodeId id, BrokerEpoch epoch, Instant since,
+                                ControllerOutput& out) {
+    impl_->on_broker_gone(tick, id, epoch, since, out);
 }
 void Controller::on_tick(const Tick& tick, ControllerOutput& out) { impl_->on_tick(tick, out); }
 bool Controller::active() const { return impl_->active(); }

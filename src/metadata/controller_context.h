@@ -82,6 +82,7 @@ struct CommandResult {
     bool atomic = true;  // one batch or an error; otherwise cut at kRecordsPerBatchMax
     /// A broker whose controlled shutdown these records begin or continue.
     NodeId shutting_down = kNoNode;
+    bool upgrade_kraft_version = false;
 };
 
 inline constexpr size_t kRecordsPerBatchMax = 10'000;  // MAX_RECORDS_PER_USER_OP

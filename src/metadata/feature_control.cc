@@ -116,16 +116,17 @@ ApiError update_metadata_version(const CommandContext& context, int16_t level, b
     return {};
 }
 
-/// The level of kraft.version is raft's to change; here only "already so" can be answered.
+/// The level of kraft.version is raft's to change; the NoOpRecord is what the client waits for.
 ApiError update_kraft_version(const CommandContext& context, int16_t level, UpgradeType type,
                               std::vector<Record>& records) {
     if (level < context.options.kraft_version) {
         return invalid_update(kKraftVersionFeature, level,
                               "Can't downgrade the version of this feature.");
     }
-    if (level > context.options.kraft_version) {
-        return invalid_update(kKraftVersionFeature, level,
-                              "This controller cannot upgrade the quorum.");
+    if (level > context.options.kraft_version && context.options.kraft_upgrade_problem) {
+        return invalid_update(
+            kKraftVersionFeature, level,
+            fmt::format("The quorum cannot be upgraded: {}.", *context.options.kraft_upgrade_problem));
     }
     if (type == UpgradeType::Upgrade) records.emplace_back(wire::NoOpRecord{});
     return {};
@@ -235,6 +236,7 @@ CommandResult run_command(const CommandContext& context,
                                           proposed, result.records);
         if (error.failed()) {
             result.records.clear();
+            result.upgrade_kraft_version = false;
             result.response = error_reply(
                 ControllerRequest(request),
                 {error.code,
@@ -243,6 +245,10 @@ CommandResult run_command(const CommandContext& context,
             return result;
         }
         if (update.feature == kElrFeature && update.max_version_level > 0) enables_elr = true;
+        if (update.feature == kKraftVersionFeature &&
+            update.max_version_level > context.options.kraft_version) {
+            result.upgrade_kraft_version = !request.validate_only;
+        }
     }
     if (enables_elr) {
         auto safety = elr_safety_records(context);

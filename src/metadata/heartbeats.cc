@@ -43,6 +43,15 @@ void Heartbeats::contact(Instant now, NodeId id, BrokerEpoch epoch) {
     it->second.contacted = true;
 }
 
+bool Heartbeats::end_session(NodeId id, BrokerEpoch epoch, Instant since) {
+    auto it = brokers_.find(id);
+    if (it == brokers_.end() || it->second.epoch != epoch || it->second.last_contact > since) {
+        return false;
+    }
+    it->second.contacted = false;
+    return !it->second.fenced;
+}
+
 bool Heartbeats::has_valid_session(Instant now, NodeId id, BrokerEpoch epoch) const {
     auto it = brokers_.find(id);
     if (it == brokers_.end() || it->second.epoch != epoch || !it->second.contacted) return false;

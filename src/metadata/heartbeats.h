@@ -37,6 +37,9 @@ class Heartbeats {
     void sync(Instant now, const ClusterImage& cluster, NodeId id);
     /// A request of this registration arrived.
     void contact(Instant now, NodeId id, BrokerEpoch epoch);
+    /// Forgets the session of this registration unless it was heard after `since`; true when the
+    /// broker is to be fenced for it.
+    bool end_session(NodeId id, BrokerEpoch epoch, Instant since);
     bool has_valid_session(Instant now, NodeId id, BrokerEpoch epoch) const;
 
     BrokerState current(NodeId id) const;

@@ -42,7 +42,7 @@ void QuorumMachine::start(Instant now, QuorumStart start, QuorumOutput& out) {
         state_ = unattached;
     } else if (stored.leader_id == config_.local.id) {
         state_ = StateResigned{other_voters(), {}, deadline};
-    } else if (stored.leader_id == kNoNode && stored.voted.id == config_.local.id &&
+    } else if (is_voter() && stored.leader_id == kNoNode && stored.voted.id == config_.local.id &&
                (stored.voted.directory_id.is_zero() || stored.voted == config_.local)) {
         state_ = StateCandidate{VoteTally(history_.last(), config_.local.id), deadline};
     } else if (stored.leader_id != kNoNode && !endpoints_of(stored.leader_id).empty()) {
@@ -51,6 +51,7 @@ void QuorumMachine::start(Instant now, QuorumStart start, QuorumOutput& out) {
         follower.leader_endpoints = endpoints_of(stored.leader_id);
         follower.voted = stored.voted;
         follower.fetch_deadline = now + config_.fetch_timeout;
+        follower.update_voter_at = now + config_.fetch_timeout;
         state_ = std::move(follower);
     } else {
         unattached.leader_id = stored.leader_id;
@@ -144,7 +145,9 @@ void QuorumMachine::note_role(QuorumOutput& out) {
 /// new state, so that followers learn at once who leads.
 void QuorumMachine::enter(QuorumState next, bool durable, QuorumOutput& out) {
     std::map<RequestId, ParkedFetch> parked;
+    std::optional<RequestId> change;
     if (auto* leader = std::get_if<StateLeader>(&state_)) {
+        if (leader->change.has_value()) change = leader->change->request;
         parked = std::move(leader->parked);
         replicated_end_ = leader->appended_end;
         awaiting_sync_ = leader->synced_end < leader->appended_end;
@@ -159,6 +162,10 @@ void QuorumMachine::enter(QuorumState next, bool durable, QuorumOutput& out) {
     for (const auto& [id, fetch] : parked) {
         out.send_after_persist.push_back(
             {id, fetch_response(check_leadership(fetch.request.current_leader_epoch))});
+    }
+    if (change.has_value()) {
+        out.send_after_persist.push_back(
+            {*change, voter_response(ErrorCode::NotLeaderOrFollower)});
     }
 }
 
@@ -227,6 +234,9 @@ void QuorumMachine::to_leader(Instant now, QuorumOutput& out) {
     auto& state = std::get<StateLeader>(state_);
     append_epoch_start(state, out);
     state.set_voters(history_.last());
+    if (history_.last_kraft_version() == 0) {
+        state.told_voters = history_.last().replaced(local_voter()).value_or(VoterSet());
+    }
 }
 
 void QuorumMachine::to_follower(Instant now, LeaderEpoch epoch, NodeId leader_id,
@@ -240,6 +250,7 @@ void QuorumMachine::to_follower(Instant now, LeaderEpoch epoch, NodeId leader_id
     next.leader_endpoints = std::move(endpoints);
     if (epoch == epoch_) next.voted = voted();
     next.fetch_deadline = now + config_.fetch_timeout;
+    next.update_voter_at = now + config_.fetch_timeout;
     epoch_ = epoch;
     enter(std::move(next), true, out);
 }
@@ -263,10 +274,18 @@ bool QuorumMachine::learn(Instant now, LeaderEpoch epoch, NodeId leader_id,
     if (reachable.empty() && leader_id != kNoNode) reachable = endpoints_of(leader_id);
     if (leader_id == config_.local.id) {
         // Ourselves: true of the present epoch while we lead it or just gave it up.
-        const bool ours =
-            epoch == epoch_ && (role() == QuorumRole::Leader || role() == QuorumRole::Resigned);
-        if (!ours) fail(out, "a peer names this node leader of an epoch that it does not lead");
-        return ours;
+        // Of another one only when this node lost its disk, and with it the memory of having led:
+        // it takes no part in that epoch (Kafka stops here).
+        if (epoch == epoch_ && this->leader_id() == leader_id) return true;
+        if (epoch == epoch_ && (role() != QuorumRole::Unattached || this->leader_id() != kNoNode)) {
+            fail(out, "a peer names this node leader of an epoch that it does not lead");
+            return false;
+        }
+        if (epoch > epoch_) to_unattached(now, epoch, leader_id, out);
+        std::get<StateUnattached>(state_).leader_id = leader_id;
+        persist(out);
+        note_role(out);
+        return true;
     }
     if (epoch > epoch_) {
         if (leader_id == kNoNode || reachable.empty()) {
@@ -341,12 +360,12 @@ bool QuorumMachine::step(Instant now, QuorumOutput& out) {
         case QuorumRole::Leader: return step_leader(now, std::get<StateLeader>(state_), out);
         case QuorumRole::Follower: {
             if (shutting_down_) return false;
-            const bool due = std::get<StateFollower>(state_).fetch_deadline <= now;
-            if (due && is_voter()) {
+            auto& follower = std::get<StateFollower>(state_);
+            if (follower.fetch_deadline <= now && is_voter()) {
                 to_prospective(now, out);
                 return true;
             }
-            send_fetch(now, out);
+            if (!send_own_voter(now, follower, out)) send_fetch(now, out);
             return false;
         }
         case QuorumRole::Resigned: return step_resigned(now, std::get<StateResigned>(state_), out);
@@ -380,13 +399,19 @@ void QuorumMachine::set_wake(Instant now, QuorumOutput& out) const {
     } else if (const auto* leader = std::get_if<StateLeader>(&state_)) {
         consider(leader->accumulator.deadline());
         consider(leader->check_quorum_deadline);
+        if (leader->change.has_value()) consider(leader->change->deadline);
         if (history_.last().size() > 1) consider(leader->begin_epoch_at);
         for (const auto& [id, fetch] : leader->parked)
             consider(fetch.deadline);
         consider_links({leader->begin_epoch_pending.begin(), leader->begin_epoch_pending.end()});
     }
     const bool fetches = role() == QuorumRole::Unattached || role() == QuorumRole::Follower;
-    if (fetches && !links_.has_fetch_in_flight()) consider_links(fetch_targets());
+    if (fetches && !links_.has_fetch_in_flight()) {
+        if (const auto* follower = std::get_if<StateFollower>(&state_)) {
+            consider_links({follower->leader_id});
+        }
+        consider_links(discovery_targets());
+    }
     out.wake_at = wake;
 }
 

@@ -1,7 +1,7 @@
 // src/raft/machine.h: the quorum's state and its event handlers, behind the door quorum.h.
 //
 // One class, several files by subject: machine.cc (start, transitions, timers), machine_election.cc
-// (votes), machine_leader.cc (appends, high watermark, serving fetches), machine_follower.cc
+// (votes), machine_voters.cc (membership), machine_leader.cc (appends, high watermark, serving fetches), machine_follower.cc
 // (fetching), machine_debug.cc (invariants and printing). Source: KafkaRaftClient, QuorumState.
 #pragma once
 
@@ -44,6 +44,10 @@ struct StateFollower {
     bool has_fetched_from_leader = false;
     std::optional<SnapshotId> fetching_snapshot;
     int64_t snapshot_position = 0;
+    /// When it is looked at next whether the leader has to hear of this voter, or to take it in.
+    Instant update_voter_at;
+    bool has_updated_leader = false;
+    int leader_lost_count = 0;  // connections to the leader that broke in a row
 };
 /// Was leader; asks the others to elect, and does nothing else until its timer.
 struct StateResigned {
@@ -74,9 +78,15 @@ class QuorumMachine {
     void fetch(Instant now, RequestId id, const FetchRequest& request, QuorumOutput& out);
     void fetch_snapshot(Instant now, RequestId id, const FetchSnapshotRequest& request,
                         QuorumOutput& out);
+    void add_voter(Instant now, RequestId id, const AddVoterRequest& request, QuorumOutput& out);
+    void remove_voter(Instant now, RequestId id, const RemoveVoterRequest& request,
+                      QuorumOutput& out);
+    void update_voter(Instant now, RequestId id, const UpdateVoterRequest& request,
+                      QuorumOutput& out);
+    std::optional<std::string> kraft_upgrade_problem() const;
+    void upgrade_kraft_version(Instant now, QuorumOutput& out);
     void response(Instant now, uint64_t correlation, PeerResponse response, QuorumOutput& out);
-    void request_failed(Instant now, uint64_t correlation, bool unsupported_version,
-                        QuorumOutput& out);
+    void request_failed(Instant now, uint64_t correlation, RequestFailure why, QuorumOutput& out);
     void snapshot_loaded(const SnapshotId& id, std::optional<int16_t> kraft_version,
                          std::optional<VoterSet> voters);
     void resign(LeaderEpoch epoch);
@@ -152,9 +162,26 @@ class QuorumMachine {
     void retry_parked(Instant now, QuorumOutput& out);
     bool position_is_valid(const FetchRequest& request, FetchResponse& response) const;
 
+    // machine_voters.cc
+    Voter local_voter() const;
+    VoterChangeResponse voter_response(ErrorCode error, std::string message = {}) const;
+    bool names_default_listener(const Endpoints& endpoints) const;
+    std::optional<VoterChangeResponse> refuse_change(bool needs_kraft_version) const;
+    void append_control(Instant now, StateLeader& leader, std::vector<ControlRecord> records,
+                        QuorumOutput& out);
+    void finish_change(StateLeader& leader, ErrorCode error, std::string message,
+                       QuorumOutput& out);
+    void check_change_committed(StateLeader& leader, QuorumOutput& out);
+    void on_versions_response(Instant now, NodeId from, const VersionsResponse& response,
+                              QuorumOutput& out);
+    bool send_own_voter(Instant now, StateFollower& follower, QuorumOutput& out);
+    void on_voter_change_response(Instant now, const PeerLinks::InFlight& request,
+                                  const VoterChangeResponse& response, QuorumOutput& out);
+
     // machine_follower.cc
     void send_fetch(Instant now, QuorumOutput& out);
-    std::vector<NodeId> fetch_targets() const;
+    void note_leader_lost(Instant now, StateFollower& follower);
+    std::vector<NodeId> discovery_targets() const;
     FetchRequest make_fetch() const;
     void on_fetch_response(Instant now, const PeerLinks::InFlight& request, FetchResponse response,
                            QuorumOutput& out);

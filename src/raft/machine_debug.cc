@@ -48,9 +48,13 @@ std::string QuorumMachine::debug_line() const {
     const std::string leader = leader_id() == kNoNode ? "-" : std::to_string(leader_id().value);
     const std::string mark =
         high_watermark_.has_value() ? std::to_string(high_watermark_->value) : "-";
+    std::string voters;
+    for (const Voter& voter : history_.last().voters()) {
+        voters += (voters.empty() ? "" : ",") + std::to_string(voter.key.id.value);
+    }
     return fmt::format("node={} {:<11} epoch={} leader={} voted={} end={} hw={} voters={}",
                        config_.local.id.value, role_name(role()), epoch_.value, leader, vote,
-                       next_offset().value, mark, history_.last().size());
+                       next_offset().value, mark, voters);
 }
 
 }  // namespace millrace::raft

@@ -8,21 +8,19 @@
 namespace millrace::raft {
 
 namespace {
+/// The first loss may be a connection's own end; the second is a new one refused.
+constexpr int kLeaderLostCount = 2;
 constexpr Duration kFetchMaxWait = milliseconds(500);  // KafkaRaftClient.MAX_FETCH_WAIT_MS
 }  // namespace
 
-/// Whom to ask, best first: the leader; while none is known or it does not answer, the bootstrap
-/// servers or else the other voters.
-std::vector<NodeId> QuorumMachine::fetch_targets() const {
-    std::vector<NodeId> targets;
-    if (const auto* follower = std::get_if<StateFollower>(&state_)) {
-        targets.push_back(follower->leader_id);
-        return targets;
-    }
+/// Who may know the leader: the bootstrap servers and the voters last heard of. Kafka asks the
+/// bootstrap servers alone where there are any; a node whose list names nobody but itself, and which
+/// leads no more, would ask in vain for ever.
+std::vector<NodeId> QuorumMachine::discovery_targets() const {
+    std::vector<NodeId> targets = other_voters();
     for (uint32_t i = 0; i < config_.bootstrap_server_count; ++i) {
         targets.push_back(NodeId(-2 - static_cast<int32_t>(i)));
     }
-    if (targets.empty()) targets = other_voters();
     return targets;
 }
 
@@ -31,6 +29,7 @@ void QuorumMachine::send_fetch(Instant now, QuorumOutput& out) {
     // may vote, durable, because asking for an offset claims everything below it.
     if (links_.has_fetch_in_flight() || log_changed_ || awaiting_sync_ || shutting_down_) return;
     const auto* follower = std::get_if<StateFollower>(&state_);
+    if (follower != nullptr && links_.is_changing_voters(follower->leader_id)) return;
     if (follower != nullptr && links_.is_ready(follower->leader_id, now) &&
         (is_voter() || now < follower->fetch_deadline)) {
         if (follower->fetching_snapshot.has_value()) {
@@ -45,16 +44,8 @@ void QuorumMachine::send_fetch(Instant now, QuorumOutput& out) {
         }
         return;
     }
-    std::vector<NodeId> ready;
-    for (uint32_t i = 0; i < config_.bootstrap_server_count; ++i) {
-        const NodeId id(-2 - static_cast<int32_t>(i));
-        if (links_.is_ready(id, now)) ready.push_back(id);
-    }
-    if (config_.bootstrap_server_count == 0) {
-        for (const NodeId id : other_voters()) {
-            if (links_.is_ready(id, now)) ready.push_back(id);
-        }
-    }
+    std::vector<NodeId> ready = discovery_targets();
+    std::erase_if(ready, [&](NodeId id) { return !links_.is_ready(id, now); });
     if (ready.empty()) return;
     const NodeId target = ready[rng_.below(ready.size())];
     send(now, target, endpoints_of(target), RequestKind::Fetch, make_fetch(), out);
@@ -90,20 +81,46 @@ void QuorumMachine::response(Instant now, uint64_t correlation, PeerResponse res
     } else if (auto* snapshot = std::get_if<FetchSnapshotResponse>(&response);
                snapshot != nullptr && request->kind == RequestKind::FetchSnapshot) {
         on_fetch_snapshot_response(now, *request, std::move(*snapshot), out);
+    } else if (auto* change = std::get_if<VoterChangeResponse>(&response);
+               change != nullptr && request->kind >= RequestKind::AddVoter) {
+        on_voter_change_response(now, *request, *change, out);
+    } else if (auto* versions = std::get_if<VersionsResponse>(&response);
+               versions != nullptr && request->kind == RequestKind::Versions) {
+        on_versions_response(now, request->destination, *versions, out);
     } else {
         MILLRACE_UNREACHABLE("the driver answers a request with its own kind of response");
     }
 }
 
-void QuorumMachine::request_failed(Instant now, uint64_t correlation, bool unsupported_version,
+/// A process that dies resets its connections, and the next one is refused: nothing is gained by
+/// waiting for the fetch timeout, which is there for silence. Whoever still hears the leader refuses
+/// the pre-vote, so a broken link alone moves nothing (Kafka waits the whole timeout).
+void QuorumMachine::note_leader_lost(Instant now, StateFollower& follower) {
+    if (++follower.leader_lost_count < kLeaderLostCount || !is_voter()) return;
+    const int64_t spread = config_.election_timeout.nanos / 4;
+    const Instant soon = now + Duration{spread > 0 ? rng_.between(0, spread) : 0};
+    follower.fetch_deadline = std::min(follower.fetch_deadline, soon);
+}
+
+void QuorumMachine::request_failed(Instant now, uint64_t correlation, RequestFailure why,
                                    QuorumOutput& out) {
     const auto request = links_.finish(correlation);
     if (!request.has_value()) return;
     links_.back_off(request->destination, now + config_.retry_backoff);
     // A voter of Kafka before 4.0 knows no pre-vote: stand at once, as Kafka does (KIP-996).
+    const bool unsupported_version = why == RequestFailure::Unsupported;
     if (unsupported_version && request->kind == RequestKind::PreVote && request->epoch == epoch_ &&
         role() == QuorumRole::Prospective) {
         to_candidate(now, out);
+    }
+    if (request->kind == RequestKind::Versions) {
+        on_versions_response(now, request->destination,
+                             {ErrorCode::NetworkException, std::nullopt}, out);
+    }
+    if (auto* follower = std::get_if<StateFollower>(&state_);
+        follower != nullptr && follower->leader_id == request->destination &&
+        why == RequestFailure::Disconnected) {
+        note_leader_lost(now, *follower);
     }
     // A follower whose leader does not answer asks around, for leadership may have moved.
     if (role() == QuorumRole::Follower) send_fetch(now, out);
@@ -158,6 +175,7 @@ void QuorumMachine::on_fetch_response(Instant now, const PeerLinks::InFlight& re
     if (failed_) return;
     follower->fetch_deadline = now + config_.fetch_timeout;
     follower->has_fetched_from_leader = true;
+    follower->leader_lost_count = 0;
 }
 
 void QuorumMachine::on_diverging(const EpochEndOffset& diverging, QuorumOutput& out) {

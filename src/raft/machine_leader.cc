@@ -22,11 +22,11 @@ void QuorumMachine::append_epoch_start(StateLeader& leader, QuorumOutput& out) {
     batch.control_records.emplace_back(std::move(change));
 
     if (history_.last_kraft_version() > 0) {
-        const Voter self{config_.local, config_.local_endpoints, config_.local_versions};
+        const Voter self = local_voter();
         const Voter* stored = history_.last().find(config_.local.id);
         MILLRACE_ASSERT(stored != nullptr, "a leader starts its epoch as a voter");
         const bool never_logged = history_.last_offset() == Offset(-1);
-        if (never_logged || !(*stored == self)) {
+        if (never_logged || !stored->same_as(self)) {
             const auto voters = history_.last().updated(self);
             MILLRACE_ASSERT(voters.has_value(), "the leader is in the set that it updates");
             batch.control_records.emplace_back(KRaftVersionChange{history_.last_kraft_version()});
@@ -100,6 +100,7 @@ void QuorumMachine::update_high_watermark(Instant now, StateLeader& leader, Quor
         committed_ = *end;
         out.committed = *end;
     }
+    check_change_committed(leader, out);
     retry_parked(now, out);
 }
 
@@ -107,6 +108,10 @@ bool QuorumMachine::step_leader(Instant now, StateLeader& leader, QuorumOutput& 
     if (shutting_down_ || leader.resign_requested || leader.check_quorum_deadline <= now) {
         to_resigned(now, leader.voters_by_progress(config_.local.id), out);
         return true;
+    }
+    if (leader.change.has_value() && leader.change->deadline <= now) {
+        finish_change(leader, ErrorCode::RequestTimedOut, "the change of voters took too long",
+                      out);
     }
     if (leader.accumulator.deadline() <= now) append_pending(now, leader, out);
     leader.expire_observers(now);
@@ -137,7 +142,7 @@ bool QuorumMachine::step_leader(Instant now, StateLeader& leader, QuorumOutput& 
         out.send_after_persist.push_back({it->first, *std::move(response)});
         it = leader.parked.erase(it);
     }
-    return false;
+    return leader.resign_requested;  // this look may have committed the leader's own removal
 }
 
 ErrorCode QuorumMachine::check_leadership(LeaderEpoch request_epoch) const {

@@ -26,6 +26,14 @@ Instant PeerLinks::ready_at(NodeId peer, Instant now) const {
     return it == backing_off_.end() || it->second < now ? now : it->second;
 }
 
+bool PeerLinks::is_changing_voters(NodeId peer) const {
+    auto busy = busy_.find(peer);
+    if (busy == busy_.end()) return false;
+    const RequestKind kind = in_flight_.at(busy->second).kind;
+    return kind == RequestKind::AddVoter || kind == RequestKind::RemoveVoter ||
+           kind == RequestKind::UpdateVoter;
+}
+
 uint64_t PeerLinks::start(NodeId peer, RequestKind kind, LeaderEpoch epoch) {
     MILLRACE_ASSERT(!busy_.contains(peer), "one request in flight per peer");
     const uint64_t correlation = next_correlation_++;

@@ -13,7 +13,18 @@
 
 namespace millrace::raft {
 
-enum class RequestKind { Vote, PreVote, BeginQuorumEpoch, EndQuorumEpoch, Fetch, FetchSnapshot };
+enum class RequestKind {
+    Vote,
+    PreVote,
+    BeginQuorumEpoch,
+    EndQuorumEpoch,
+    Fetch,
+    FetchSnapshot,
+    AddVoter,
+    RemoveVoter,
+    UpdateVoter,
+    Versions
+};
 
 class PeerLinks {
   public:
@@ -25,6 +36,8 @@ class PeerLinks {
 
     bool is_ready(NodeId peer, Instant now) const;
     bool is_backing_off(NodeId peer, Instant now) const;
+    /// A change of membership that this node asked `peer` for is unanswered.
+    bool is_changing_voters(NodeId peer) const;
     bool has_fetch_in_flight() const { return fetches_in_flight_ > 0; }
     /// When a peer that is backing off becomes ready; never for one in flight.
     Instant ready_at(NodeId peer, Instant now) const;

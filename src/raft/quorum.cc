@@ -56,13 +56,28 @@ void Quorum::on_fetch_snapshot(Instant now, RequestId id, const FetchSnapshotReq
                                QuorumOutput& out) {
     MILLRACE_QUORUM_EVENT(machine_->fetch_snapshot(now, id, request, out));
 }
+void Quorum::on_add_voter(Instant now, RequestId id, const AddVoterRequest& request,
+                          QuorumOutput& out) {
+    MILLRACE_QUORUM_EVENT(machine_->add_voter(now, id, request, out));
+}
+void Quorum::on_remove_voter(Instant now, RequestId id, const RemoveVoterRequest& request,
+                             QuorumOutput& out) {
+    MILLRACE_QUORUM_EVENT(machine_->remove_voter(now, id, request, out));
+}
+void Quorum::on_update_voter(Instant now, RequestId id, const UpdateVoterRequest& request,
+                             QuorumOutput& out) {
+    MILLRACE_QUORUM_EVENT(machine_->update_voter(now, id, request, out));
+}
+void Quorum::on_upgrade_kraft_version(Instant now, QuorumOutput& out) {
+    MILLRACE_QUORUM_EVENT(machine_->upgrade_kraft_version(now, out));
+}
 void Quorum::on_response(Instant now, uint64_t correlation, PeerResponse response,
                          QuorumOutput& out) {
     MILLRACE_QUORUM_EVENT(machine_->response(now, correlation, std::move(response), out));
 }
-void Quorum::on_request_failed(Instant now, uint64_t correlation, bool unsupported_version,
+void Quorum::on_request_failed(Instant now, uint64_t correlation, RequestFailure why,
                                QuorumOutput& out) {
-    MILLRACE_QUORUM_EVENT(machine_->request_failed(now, correlation, unsupported_version, out));
+    MILLRACE_QUORUM_EVENT(machine_->request_failed(now, correlation, why, out));
 }
 void Quorum::on_snapshot_loaded(Instant now, const SnapshotId& id,
                                 std::optional<int16_t> kraft_version,
@@ -98,6 +113,9 @@ int16_t Quorum::kraft_version_at(Offset offset) const {
     return std::as_const(*machine_).history().kraft_version_at(offset);
 }
 ElectionState Quorum::election_state() const { return machine_->election_state(); }
+std::optional<std::string> Quorum::kraft_upgrade_problem() const {
+    return machine_->kraft_upgrade_problem();
+}
 std::vector<ReplicaProgress> Quorum::replicas(bool voters) const {
     return machine_->replicas(voters);
 }

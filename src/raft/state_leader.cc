@@ -11,7 +11,8 @@ void StateLeader::set_voters(const VoterSet& set) {
     for (const Voter& voter : set.voters()) {
         ReplicaState row;
         if (auto old = voters.find(voter.key.id);
-            old != voters.end() && old->second.key == voter.key) {
+            old != voters.end() && (old->second.key == voter.key ||
+                                    old->second.key.directory_id.is_zero())) {
             row = old->second;
         } else if (auto seen = observers.find(voter.key); seen != observers.end()) {
             row = seen->second;  // an observer that became a voter keeps what it has
@@ -21,6 +22,15 @@ void StateLeader::set_voters(const VoterSet& set) {
         next.emplace(voter.key.id, row);
     }
     voters = std::move(next);
+    std::erase_if(alive_voters, [&](NodeId id) { return !voters.contains(id); });
+    std::erase_if(begin_epoch_pending, [&](NodeId id) { return !voters.contains(id); });
+}
+
+bool StateLeader::is_caught_up(Instant now, const ReplicaKey& observer) const {
+    const auto row = observers.find(observer);
+    return row != observers.end() && row->second.last_caught_up.has_value() &&
+           row->second.last_fetch.has_value() &&
+           now < *row->second.last_fetch + kNewVoterFetchedWithin;
 }
 
 void StateLeader::on_replica_fetch(Instant now, const VoterSet& set, const ReplicaKey& key,

@@ -29,6 +29,18 @@ struct ReplicaState {
     Offset leader_end_at_last_fetch = kNoOffset;
 };
 
+/// How recent the last fetch of a new voter must be (LeaderState.isReplicaCaughtUp).
+inline constexpr Duration kNewVoterFetchedWithin = seconds(3600);
+
+/// AddRaftVoter or RemoveRaftVoter under way (AddVoterHandlerState, RemoveVoterHandlerState).
+struct VoterChangeUnderWay {
+    std::optional<RequestId> request;  // nothing: answered already
+    std::optional<Voter> added;        // nothing: a removal
+    bool ack_when_committed = true;
+    Instant deadline;
+    std::optional<Offset> offset;  // of the VotersRecord; nothing while the new voter is asked
+};
+
 struct ParkedFetch {
     FetchRequest request;
     Instant deadline;
@@ -52,6 +64,8 @@ struct StateLeader {
     std::optional<Offset> majority_end(NodeId self) const;
     /// Evidence of a majority since the last call that returned true (check-quorum).
     bool note_voter_alive(const VoterSet& voters, const ReplicaKey& key, const ReplicaKey& self);
+    /// Has been at this leader's log end once, and lately fetched.
+    bool is_caught_up(Instant now, const ReplicaKey& observer) const;
     void expire_observers(Instant now);
     /// Other voters, most caught up first.
     std::vector<ReplicaKey> voters_by_progress(NodeId self) const;
@@ -68,6 +82,9 @@ struct StateLeader {
     Instant begin_epoch_at = Instant::never();
     std::set<NodeId> begin_epoch_pending;
     std::map<RequestId, ParkedFetch> parked;
+    std::optional<VoterChangeUnderWay> change;
+    /// kraft.version 0: the voters with the directory ids and versions they told this leader.
+    VoterSet told_voters;
     bool resign_requested = false;
 };
 

@@ -14,6 +14,17 @@ std::string ReplicaKey::to_string() const {
     return text;
 }
 
+bool Voter::same_as(const Voter& other) const {
+    const auto sorted = [](Endpoints list) {
+        std::sort(list.begin(), list.end(), [](const Endpoint& a, const Endpoint& b) {
+            return a.listener < b.listener;
+        });
+        return list;
+    };
+    return key == other.key && versions == other.versions &&
+           sorted(endpoints) == sorted(other.endpoints);
+}
+
 VoterSet::VoterSet(std::vector<Voter> voters) : voters_(std::move(voters)) {
     std::sort(voters_.begin(), voters_.end(),
               [](const Voter& a, const Voter& b) { return a.key.id < b.key.id; });
@@ -59,6 +70,15 @@ std::optional<VoterSet> VoterSet::without(const ReplicaKey& removed) const {
 
 std::optional<VoterSet> VoterSet::updated(Voter changed) const {
     if (!is_voter(changed.key)) return std::nullopt;
+    std::vector<Voter> next = voters_;
+    for (Voter& voter : next) {
+        if (voter.key.id == changed.key.id) voter = changed;
+    }
+    return VoterSet(std::move(next));
+}
+
+std::optional<VoterSet> VoterSet::replaced(Voter changed) const {
+    if (find(changed.key.id) == nullptr) return std::nullopt;
     std::vector<Voter> next = voters_;
     for (Voter& voter : next) {
         if (voter.key.id == changed.key.id) voter = changed;

@@ -146,6 +146,7 @@ struct BrokerConfig {
     bool quorum_auto_join_enable = false;
     int32_t broker_heartbeat_interval_ms = 2000;
     int32_t broker_session_timeout_ms = 9000;
+    int32_t broker_session_connection_grace_ms = 250;
     int32_t initial_broker_registration_timeout_ms = 60'000;
     int64_t metadata_log_max_record_bytes_between_snapshots = 20'971'520;
     int64_t metadata_log_max_snapshot_interval_ms = 3'600'000;

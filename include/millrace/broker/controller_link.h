@@ -7,6 +7,7 @@
 // Owner: broker/node; use on the control shard. Source: kraft.md 2.9, 3.3 (KIP-590).
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "millrace/base/reply.h"
@@ -27,6 +28,9 @@ class ControllerLink {
     /// A client's request as bytes (header and body, as in an Envelope) to another node that leads;
     /// the answer's bytes likewise.
     virtual void forward(Buffer request, metadata::Requester who, Reply<Result<Buffer>> reply) = 0;
+    /// A broker's heartbeat came in over a connection; `connected`: whether it still stands. Where
+    /// the active controller is here, it may end the session of a broker whose process is gone.
+    virtual void watch_broker(NodeId id, BrokerEpoch epoch, std::function<bool()> connected) = 0;
     /// True while the active controller is in this process.
     virtual bool active_here() const = 0;
 };
@@ -36,6 +40,8 @@ bool is_not_controller(const metadata::ControllerResponse& response);
 
 /// The principal of an Envelope: int16 version and DefaultPrincipalData.
 Buffer encode_principal(const metadata::Requester& who);
+/// The client's address of an Envelope: 4 or 16 bytes; loopback for what is no numeric address.
+Buffer encode_client_host(const std::string& host);
 /// Nothing when the bytes are no principal.
 std::optional<metadata::Requester> decode_principal(const Buffer& bytes);
 

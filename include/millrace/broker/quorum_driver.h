@@ -16,6 +16,8 @@
 #include "millrace/env/env.h"
 #include "millrace/env/peers.h"
 #include "millrace/raft/quorum.h"
+#include "millrace/wire/gen/add_raft_voter_request.h"
+#include "millrace/wire/gen/add_raft_voter_response.h"
 #include "millrace/wire/gen/begin_quorum_epoch_request.h"
 #include "millrace/wire/gen/begin_quorum_epoch_response.h"
 #include "millrace/wire/gen/end_quorum_epoch_request.h"
@@ -24,6 +26,10 @@
 #include "millrace/wire/gen/fetch_response.h"
 #include "millrace/wire/gen/fetch_snapshot_request.h"
 #include "millrace/wire/gen/fetch_snapshot_response.h"
+#include "millrace/wire/gen/remove_raft_voter_request.h"
+#include "millrace/wire/gen/remove_raft_voter_response.h"
+#include "millrace/wire/gen/update_raft_voter_request.h"
+#include "millrace/wire/gen/update_raft_voter_response.h"
 #include "millrace/wire/gen/vote_request.h"
 #include "millrace/wire/gen/vote_response.h"
 
@@ -127,6 +133,7 @@ struct QuorumStatus {
 struct QuorumCaller {
     int16_t version = 0;
     std::string listener;
+    std::string peer;  // address, for logs
 };
 
 /// Carries out what raft::Quorum decides: keeps `__cluster_metadata-0` (log, snapshots and
@@ -177,6 +184,18 @@ class QuorumDriver {
                        Reply<wire::FetchResponse> reply) = 0;
     virtual void fetch_snapshot(QuorumCaller who, wire::FetchSnapshotRequest request,
                                 Reply<wire::FetchSnapshotResponse> reply) = 0;
+
+    /// Changes of membership (KIP-853), answered by the leader alone.
+    virtual void add_voter(QuorumCaller who, wire::AddRaftVoterRequest request,
+                           Reply<wire::AddRaftVoterResponse> reply) = 0;
+    virtual void remove_voter(QuorumCaller who, wire::RemoveRaftVoterRequest request,
+                              Reply<wire::RemoveRaftVoterResponse> reply) = 0;
+    virtual void update_voter(QuorumCaller who, wire::UpdateRaftVoterRequest request,
+                              Reply<wire::UpdateRaftVoterResponse> reply) = 0;
+    /// What stands against kraft.version 1 now; nothing when upgrade_kraft_version may be called.
+    virtual std::optional<std::string> kraft_upgrade_problem() const = 0;
+    /// Appends raft::kKRaftUpgradeRecords control records at next_offset().
+    virtual void upgrade_kraft_version() = 0;
 
     virtual QuorumStatus status() const = 0;
     /// Where the leader listens, when it is known and another node: for brokers' own requests.

@@ -111,7 +111,8 @@ struct Tick {
 
 /// Who asks, for the few commands that care.
 struct Requester {
-    std::string principal;  // "User:alice"
+    std::string principal;    // "User:alice"
+    std::string client_host;  // numeric address of the client; empty: none
     bool token_authenticated = false;
     bool forwarded = true;  // came in an Envelope (or from the broker of this very node)
 };
@@ -126,8 +127,13 @@ struct ControllerReply {
     RequestId id;
     ControllerResponse response;
 };
+/// The control records of an upgrade of kraft.version, which the quorum appends in one batch.
+inline constexpr int64_t kKRaftUpgradeRecords = 2;
+
 /// Carried out in this order; cleared and reused by the driver.
 struct ControllerOutput {
+    /// Raise kraft.version before anything below: kKRaftUpgradeRecords control records go in front.
+    bool upgrade_kraft_version = false;
     std::vector<BatchToAppend> append;
     std::vector<ControllerReply> replies;
     Instant wake_at = Instant::never();
@@ -153,6 +159,8 @@ struct ControllerOptions {
     bool delete_topic_enable = true;               // delete.topic.enable
     std::vector<NodeId> voters;                    // controllers of the quorum, self too
     int16_t kraft_version = 1;                     // level of the quorum, for feature checks
+    /// Why the quorum cannot raise kraft.version now; nothing when it can.
+    std::optional<std::string> kraft_upgrade_problem;
     ConfigMap static_config;                       // this node's own file, by Kafka's names
     std::vector<Record> bootstrap;                 // written on the first activation
     std::map<std::string, VersionRange> features;  // what this binary supports
@@ -193,8 +201,13 @@ class Controller {
                       WallMs timestamp, const std::vector<Record>& records, ControllerOutput& out);
     /// Standby: a snapshot replaces the state.
     void on_snapshot(const ImagePtr& image, ControllerOutput& out);
-    /// The quorum's kraft.version and members changed; both start as the options say.
-    void set_quorum(int16_t kraft_version, std::vector<NodeId> voters);
+    /// The quorum's kraft.version, members and readiness for an upgrade, as the options have them.
+    void set_quorum(int16_t kraft_version, std::vector<NodeId> voters,
+                    std::optional<std::string> kraft_upgrade_problem);
+    /// The process of this registration is gone (its connection broke and nobody listens there):
+    /// its session ends now, unless it was heard after `since`.
+    void on_broker_gone(const Tick& tick, NodeId id, BrokerEpoch epoch, Instant since,
+                        ControllerOutput& out);
     /// At or after wake_at: NoOp record, fencing, balancing, sweeps.
     void on_tick(const Tick& tick, ControllerOutput& out);
 

@@ -1,7 +1,7 @@
 // include/millrace/raft/messages.h: what quorum nodes say to each other, as plain structs.
 //
-// One struct per direction of Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch and FetchSnapshot,
-// reduced to the one partition of the metadata topic. The driver (broker/quorum_driver) translates
+// One struct per direction of Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch, FetchSnapshot and the
+// changes of membership, reduced to the one partition of the metadata topic. The driver (broker/quorum_driver) translates
 // them to and from Kafka's wire, checks cluster id, topic and partition, and never interprets the
 // rest. Rules: kraft protocol of KIP-595, pre-vote
 // of KIP-996, membership of KIP-853.
@@ -148,9 +148,42 @@ struct FetchSnapshotResponse {
     Buffer bytes;                              // follower side: what arrived
 };
 
-using PeerRequest = std::variant<VoteRequest, BeginQuorumEpochRequest, EndQuorumEpochRequest,
-                                 FetchRequest, FetchSnapshotRequest>;
+struct AddVoterRequest {
+    ReplicaKey voter;
+    Endpoints endpoints;
+    bool ack_when_committed = true;  // false: answered once the record is appended
+};
+struct RemoveVoterRequest {
+    ReplicaKey voter;
+};
+/// A voter tells the leader where it listens and which kraft.version it can run.
+struct UpdateVoterRequest {
+    LeaderEpoch current_leader_epoch;
+    ReplicaKey voter;
+    Endpoints endpoints;
+    KRaftVersionRange versions;
+};
+/// Answer to all three; Kafka's carry less of it.
+struct VoterChangeResponse {
+    ErrorCode error = ErrorCode::None;
+    std::string message;  // for a person; empty without an error
+    NodeId leader_id = kNoNode;
+    LeaderEpoch epoch{0};
+    Endpoints leader_endpoints;
+};
+
+/// The leader asks a node that wants to vote what it can run (ApiVersions).
+struct VersionsRequest {};
+struct VersionsResponse {
+    ErrorCode error = ErrorCode::None;
+    std::optional<KRaftVersionRange> kraft_versions;  // nothing: it does not know the feature
+};
+
+using PeerRequest =
+    std::variant<VoteRequest, BeginQuorumEpochRequest, EndQuorumEpochRequest, FetchRequest,
+                 FetchSnapshotRequest, AddVoterRequest, RemoveVoterRequest, UpdateVoterRequest,
+                 VersionsRequest>;
 using PeerResponse = std::variant<VoteResponse, EpochResponse, FetchResponse,
-                                  FetchSnapshotResponse>;
+                                  FetchSnapshotResponse, VoterChangeResponse, VersionsResponse>;
 
 }  // namespace millrace::raft

@@ -24,6 +24,8 @@ struct QuorumConfig {
     KRaftVersionRange local_versions;
     /// Role controller: may become a voter, so it syncs what it fetches before it counts.
     bool can_become_voter = true;
+    /// controller.quorum.auto.join.enable: an observer asks to become a voter.
+    bool auto_join = false;
     Duration election_timeout = milliseconds(1000);
     Duration election_backoff_max = milliseconds(1000);
     Duration fetch_timeout = milliseconds(2000);
@@ -47,6 +49,9 @@ struct QuorumStart {
     std::vector<ReplicatedBatch> log_control_batches;
 };
 
+/// Control records that an upgrade of kraft.version appends: KRaftVersionRecord and VotersRecord.
+inline constexpr int64_t kKRaftUpgradeRecords = 2;
+
 enum class ProposeError { None, NotLeader, EpochMismatch, TooLarge, QueueFull };
 
 struct ProposeResult {
@@ -62,11 +67,18 @@ struct ReplicaProgress {
     std::optional<Instant> last_caught_up;
 };
 
+/// Why a request has no answer.
+enum class RequestFailure {
+    NoAnswer,      // the time was up, or the answer cannot be used
+    Disconnected,  // the connection broke or was refused
+    Unsupported    // the peer lacks the version
+};
+
 class QuorumMachine;
 
 /// The KRaft replica (KafkaRaftClient and QuorumState of Kafka 4.3): Unattached, Prospective,
 /// Candidate, Leader, Follower, Resigned; fetch-driven replication, pre-vote, check-quorum, static
-/// voters (kraft.version 0) and voters kept in the log (kraft.version 1).
+/// voters (kraft.version 0), voters kept in the log and changed there (kraft.version 1).
 ///
 /// Owner: broker/quorum_driver, on the shard that carries the metadata log.
 /// Promises: the epoch never decreases; at most one vote per epoch; a leader never truncates; the
@@ -101,10 +113,22 @@ class Quorum {
     void on_fetch_snapshot(Instant now, RequestId id, const FetchSnapshotRequest& request,
                            QuorumOutput& out);
 
+    /// Membership (KIP-853): one change at a time, by the leader, in a VotersRecord that holds from
+    /// the moment it is appended. Answered when it is committed, refused or overdue.
+    void on_add_voter(Instant now, RequestId id, const AddVoterRequest& request, QuorumOutput& out);
+    void on_remove_voter(Instant now, RequestId id, const RemoveVoterRequest& request,
+                         QuorumOutput& out);
+    void on_update_voter(Instant now, RequestId id, const UpdateVoterRequest& request,
+                         QuorumOutput& out);
+    /// What stands against kraft.version 1 now; nothing when this leader can raise it.
+    std::optional<std::string> kraft_upgrade_problem() const;
+    /// Raises kraft.version from 0 to 1 with kKRaftUpgradeRecords control records at next_offset().
+    /// REQUIRES: kraft_upgrade_problem() is nothing.
+    void on_upgrade_kraft_version(Instant now, QuorumOutput& out);
+
     /// The answer to the request of this correlation. Unknown correlations are ignored.
     void on_response(Instant now, uint64_t correlation, PeerResponse response, QuorumOutput& out);
-    /// No answer: the connection broke, the time was up, or the peer lacks the version.
-    void on_request_failed(Instant now, uint64_t correlation, bool unsupported_version,
+    void on_request_failed(Instant now, uint64_t correlation, RequestFailure why,
                            QuorumOutput& out);
 
     /// The fetched snapshot replaced the log; what its header says about voters.

@@ -44,6 +44,8 @@ struct Voter {
     Endpoints endpoints;
     KRaftVersionRange versions;
     friend bool operator==(const Voter&, const Voter&) = default;
+    /// Equal but for the order in which the listeners are named.
+    bool same_as(const Voter& other) const;
 };
 
 /// The voters at one point of the log, sorted by node id; ids are unique. Immutable: a change of
@@ -72,6 +74,8 @@ class VoterSet {
     std::optional<VoterSet> without(const ReplicaKey& removed) const;
     /// The set with this voter's endpoints and versions replaced; nothing when it does not vote.
     std::optional<VoterSet> updated(Voter changed) const;
+    /// The same, whatever directory id the set knows for this node id (kraft.version 0).
+    std::optional<VoterSet> replaced(Voter changed) const;
     /// Old and new may follow each other directly only when every pair of majorities overlaps.
     bool overlaps_majority_of(const VoterSet& other) const;
     friend bool operator==(const VoterSet&, const VoterSet&) = default;

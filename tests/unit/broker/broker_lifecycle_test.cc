@@ -44,7 +44,7 @@ TEST(BrokerLifecycle, RefusedRegistrationIsTriedAgain) {
     LifecycleOutput out;
     life.on_start(at(0), out);
     out.clear();
-    life.on_registration_answer(at(1), ErrorCode::DuplicateBrokerRegistration, -1, out);
+    life.on_registration_answer(at(1), ErrorCode::InvalidRegistration, -1, out);
     EXPECT_EQ(out.wake_at, at(2001));
     out.clear();
     life.on_tick(at(2001), out);

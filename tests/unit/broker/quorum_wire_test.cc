@@ -5,18 +5,19 @@
 
 #include "broker/peer_call.h"
 #include "broker/quorum_records.h"
+#include "millrace/wire/gen/api_versions_response.h"
 
 namespace millrace::broker {
 namespace {
 
 const QuorumWireContext kContext{"cluster", "CONTROLLER", "raft-client-1"};
-const QuorumCaller kCaller{18, "CONTROLLER"};
+const QuorumCaller kCaller{18, "CONTROLLER", ""};
 const raft::Endpoints kEndpoints{{"CONTROLLER", "host", 9093}, {"OTHER", "host", 9094}};
 
 /// The body of a request as a server decodes it.
 template <class Message>
 Message as_received(const raft::PeerRequest& request, int16_t version) {
-    const Buffer frame = *encode_quorum_request(kContext, 5, request).flatten();
+    const Buffer frame = *encode_quorum_request(kContext, 5, request, version).flatten();
     wire::Reader reader(frame);
     wire::RequestHead head;
     EXPECT_EQ(wire::decode_request_head(reader, head), wire::HeaderError::None);
@@ -35,7 +36,7 @@ Result<raft::PeerResponse> as_answered(const raft::PeerRequest& request, const M
     wire::Writer writer;
     wire::encode_response_head(writer, static_cast<wire::ApiKey>(Message::kApiKey), version, 5);
     message.encode(writer, version);
-    return decode_quorum_response(kContext, request, writer.finish_flat());
+    return decode_quorum_response(kContext, request, version, writer.finish_flat());
 }
 
 TEST(QuorumWire, VoteGoesThereAndBack) {
@@ -66,7 +67,7 @@ TEST(QuorumWire, VoteGoesThereAndBack) {
     response.epoch = LeaderEpoch(8);
     response.vote_granted = true;
     response.leader_endpoints = kEndpoints;
-    const auto answer = as_answered(request, to_wire({2, "CONTROLLER"}, response), 2);
+    const auto answer = as_answered(request, to_wire({2, "CONTROLLER", ""}, response), 2);
     ASSERT_TRUE(answer.ok()) << answer.status().to_string();
     const auto& back = std::get<raft::VoteResponse>(*answer);
     EXPECT_EQ(back.error, response.error);
@@ -95,9 +96,63 @@ TEST(QuorumWire, EpochMessagesGoThereAndBack) {
     raft::EpochResponse response;
     response.leader_id = NodeId(1);
     response.epoch = LeaderEpoch(7);
-    const auto answer = as_answered(end, to_end_wire({1, "CONTROLLER"}, response), 1);
+    const auto answer = as_answered(end, to_end_wire({1, "CONTROLLER", ""}, response), 1);
     ASSERT_TRUE(answer.ok());
     EXPECT_EQ(std::get<raft::EpochResponse>(*answer).epoch, LeaderEpoch(7));
+}
+
+TEST(QuorumWire, ChangesOfVotersGoThereAndBack) {
+    const raft::AddVoterRequest add{{NodeId(4), Uuid{7, 8}}, kEndpoints, false};
+    const auto added = to_raft("cluster", as_received<wire::AddRaftVoterRequest>(add, 1));
+    ASSERT_EQ(added.error, ErrorCode::None);
+    EXPECT_EQ(added.request.voter, add.voter);
+    EXPECT_EQ(added.request.endpoints, kEndpoints);
+    EXPECT_FALSE(added.request.ack_when_committed);
+    EXPECT_EQ(to_raft("another", as_received<wire::AddRaftVoterRequest>(add, 1)).error,
+              ErrorCode::InconsistentClusterId);
+
+    const raft::RemoveVoterRequest remove{{NodeId(4), Uuid{7, 8}}};
+    const auto removed = to_raft("cluster", as_received<wire::RemoveRaftVoterRequest>(remove, 0));
+    EXPECT_EQ(removed.request.voter, remove.voter);
+
+    const raft::UpdateVoterRequest update{LeaderEpoch(5), add.voter, kEndpoints, {0, 1}};
+    const auto updated = to_raft("cluster", as_received<wire::UpdateRaftVoterRequest>(update, 0));
+    EXPECT_EQ(updated.request.current_leader_epoch, update.current_leader_epoch);
+    EXPECT_EQ(updated.request.endpoints, kEndpoints);
+    EXPECT_EQ(updated.request.versions, update.versions);
+
+    raft::VoterChangeResponse response;
+    response.error = ErrorCode::DuplicateVoter;
+    response.message = "is there already";
+    response.leader_id = NodeId(3);
+    response.epoch = LeaderEpoch(8);
+    response.leader_endpoints = kEndpoints;
+    auto answer = as_answered(add, to_add_wire(response), 1);
+    ASSERT_TRUE(answer.ok()) << answer.status().to_string();
+    EXPECT_EQ(std::get<raft::VoterChangeResponse>(*answer).message, response.message);
+    answer = as_answered(remove, to_remove_wire(response), 0);
+    ASSERT_TRUE(answer.ok()) << answer.status().to_string();
+    EXPECT_EQ(std::get<raft::VoterChangeResponse>(*answer).error, response.error);
+    answer = as_answered(update, to_update_wire({0, "CONTROLLER", ""}, response), 0);
+    ASSERT_TRUE(answer.ok()) << answer.status().to_string();
+    const auto& back = std::get<raft::VoterChangeResponse>(*answer);
+    EXPECT_EQ(back.leader_id, response.leader_id);
+    EXPECT_EQ(back.epoch, response.epoch);
+    EXPECT_EQ(back.leader_endpoints, raft::Endpoints{kEndpoints[0]});
+}
+
+TEST(QuorumWire, AVoterToBeSaysWhatItSupports) {
+    const raft::VersionsRequest request;
+    const auto message = as_received<wire::ApiVersionsRequest>(request, 4);
+    EXPECT_EQ(message.client_software_name, "millrace");
+    wire::ApiVersionsResponse response;
+    auto answer = as_answered(request, response, 4);
+    ASSERT_TRUE(answer.ok()) << answer.status().to_string();
+    EXPECT_FALSE(std::get<raft::VersionsResponse>(*answer).kraft_versions.has_value());
+    response.supported_features.push_back({"kraft.version", 0, 1, {}});
+    answer = as_answered(request, response, 4);
+    EXPECT_EQ(std::get<raft::VersionsResponse>(*answer).kraft_versions,
+              (raft::KRaftVersionRange{0, 1}));
 }
 
 TEST(QuorumWire, FetchCarriesBatchesAndControlRecords) {
@@ -177,7 +232,7 @@ TEST(QuorumWire, SnapshotsComeInPieces) {
     response.size_bytes = 8;
     response.position = 5;
     const auto answer =
-        as_answered(request, to_wire({1, ""}, response, Buffer::copy_of("xyz")), 1);
+        as_answered(request, to_wire({1, "", ""}, response, Buffer::copy_of("xyz")), 1);
     ASSERT_TRUE(answer.ok());
     const auto& back = std::get<raft::FetchSnapshotResponse>(*answer);
     EXPECT_EQ(back.bytes.text(), "xyz");
@@ -185,12 +240,33 @@ TEST(QuorumWire, SnapshotsComeInPieces) {
     EXPECT_EQ(back.snapshot_id, request.snapshot_id);
 }
 
+TEST(QuorumWire, WhatAPeerCannotCarryIsAskedForInNewVersionsOnly) {
+    raft::VoteRequest vote;
+    EXPECT_EQ(versions_of(vote).oldest, 1);
+    vote.pre_vote = true;
+    EXPECT_EQ(versions_of(vote).oldest, 2);
+    // A leader of 4.0 knows Fetch 17 and AddRaftVoter 0.
+    raft::FetchRequest fetch;
+    fetch.replica = {NodeId(2), Uuid{3, 4}};
+    fetch.high_watermark = Offset(5);
+    const auto old = [&](const raft::PeerRequest& request, int16_t version) {
+        return *encode_quorum_request(kContext, 5, request, version).flatten();
+    };
+    wire::Reader reader(old(fetch, 17));
+    wire::RequestHead head;
+    ASSERT_EQ(wire::decode_request_head(reader, head), wire::HeaderError::None);
+    wire::FetchRequest message;
+    EXPECT_TRUE(message.decode(reader, 17)) << reader.error_text();
+    EXPECT_GT(old(raft::AddVoterRequest{{NodeId(4), Uuid{7, 8}}, kEndpoints, false}, 0).size(), 0U);
+}
+
 TEST(QuorumWire, GarbageIsNoAnswer) {
     const raft::PeerRequest requests[] = {raft::VoteRequest{}, raft::BeginQuorumEpochRequest{},
                                           raft::EndQuorumEpochRequest{}, raft::FetchRequest{},
                                           raft::FetchSnapshotRequest{}};
     for (const raft::PeerRequest& request : requests) {
-        const auto answer = decode_quorum_response(kContext, request, Buffer::copy_of("HTTP/1.1"));
+        const auto answer = decode_quorum_response(
+            kContext, request, versions_of(request).newest, Buffer::copy_of("HTTP/1.1"));
         EXPECT_EQ(answer.status().errc(), Errc::Corrupt);
     }
 }

@@ -118,6 +118,26 @@ TEST_F(ClusterControl, SilentBrokerIsFencedAndComesBack) {
     EXPECT_EQ(f.partition("t", 0).leader, NodeId(2)) << "nothing was leaderless";
 }
 
+TEST_F(ClusterControl, ABrokerWhoseProcessIsGoneIsFencedAtOnceAndMayRegisterAnew) {
+    f.brokers(2);
+    f.create(f.assigned("t", {{1, 2}}));
+    const Instant before = f.now;
+    f.now = f.now + milliseconds(100);
+    f.run<Beat>(f.heartbeat(1));
+    const BrokerEpoch epoch = broker(1).epoch;
+    EXPECT_EQ(f.run<Registered>(f.registration(1, 2)).error_code,
+              code(ErrorCode::DuplicateBrokerRegistration));
+    f.controller.on_broker_gone(f.tick(), NodeId(1), epoch, before, f.out);
+    f.carry_out();
+    EXPECT_FALSE(broker(1).fenced) << "heard later than that";
+    f.controller.on_broker_gone(f.tick(), NodeId(1), epoch, f.now, f.out);
+    f.carry_out();
+    f.commit_all();
+    EXPECT_TRUE(broker(1).fenced);
+    EXPECT_EQ(f.partition("t", 0).leader, NodeId(2));
+    EXPECT_EQ(f.run<Registered>(f.registration(1, 2)).error_code, code(ErrorCode::None));
+}
+
 TEST_F(ClusterControl, OnlyReplicaLeavesAndReturns) {
     f.brokers(1);
     f.create(f.topic("t", 2, 1));

@@ -57,6 +57,20 @@ TEST(Heartbeats, NextState) {
     }
 }
 
+TEST(Heartbeats, ASessionEndsEarlyUnlessTheBrokerWasHeard) {
+    Heartbeats heartbeats(kSession);
+    heartbeats.start(kStart, cluster_with(1, false));
+    const Instant heard = kStart + milliseconds(100);
+    heartbeats.contact(heard, NodeId(1), BrokerEpoch(7));
+    EXPECT_FALSE(heartbeats.end_session(NodeId(1), BrokerEpoch(7), kStart)) << "heard since";
+    EXPECT_FALSE(heartbeats.end_session(NodeId(1), BrokerEpoch(6), heard)) << "another life";
+    EXPECT_FALSE(heartbeats.end_session(NodeId(2), BrokerEpoch(7), heard)) << "nobody";
+    EXPECT_TRUE(heartbeats.has_valid_session(heard, NodeId(1), BrokerEpoch(7)));
+    EXPECT_TRUE(heartbeats.end_session(NodeId(1), BrokerEpoch(7), heard));
+    EXPECT_FALSE(heartbeats.has_valid_session(heard, NodeId(1), BrokerEpoch(7)))
+        << "its next incarnation may register";
+}
+
 TEST(Heartbeats, LeavingWaitsForTheSlowestActiveBroker) {
     ClusterImage cluster = cluster_with(1, false);
     cluster.brokers.set(NodeId(2), *cluster_with(2, false).brokers.find(NodeId(2)));

@@ -194,6 +194,40 @@ TEST_F(Settings, Features) {
     EXPECT_EQ(f.batch_names(), "NO_OP_RECORD");
 }
 
+class StaticQuorum : public Settings {
+  protected:
+    static ControllerOptions options() {
+        ControllerOptions o = ControllerFixture::default_options();
+        o.kraft_version = 0;
+        return o;
+    }
+    StaticQuorum() : Settings(options()) {}
+};
+
+TEST_F(StaticQuorum, KRaftVersionIsRaisedByTheQuorumWhenItCan) {
+    f.controller.set_quorum(0, {NodeId(1)}, "voter 2 has not told its directory id yet");
+    EXPECT_EQ(update("kraft.version", 1).second,
+              "Invalid update version 1 for feature kraft.version. The quorum cannot be upgraded: "
+              "voter 2 has not told its directory id yet.");
+    EXPECT_FALSE(f.out.upgrade_kraft_version);
+    f.controller.set_quorum(0, {NodeId(1)}, std::nullopt);
+    // The quorum's two control records take the offsets in front of the NoOpRecord.
+    wire::UpdateFeaturesRequest request;
+    auto& entry = request.feature_updates.emplace_back();
+    entry.feature = "kraft.version";
+    entry.max_version_level = 1;
+    entry.upgrade_type = 1;
+    f.controller.run(f.tick(), 77, {}, request, f.out);
+    EXPECT_TRUE(f.out.upgrade_kraft_version);
+    ASSERT_EQ(f.out.append.size(), 1u);
+    EXPECT_EQ(f.out.append[0].base_offset, f.log_end + kKRaftUpgradeRecords);
+    EXPECT_TRUE(f.out.replies.empty());
+    f.controller.on_high_watermark(f.tick(), f.log_end + kKRaftUpgradeRecords, f.out);
+    EXPECT_TRUE(f.out.replies.empty());
+    f.controller.on_high_watermark(f.tick(), f.log_end + (kKRaftUpgradeRecords + 1), f.out);
+    EXPECT_EQ(f.out.replies.size(), 1u);
+}
+
 class OldCluster : public Settings {
   protected:
     static ControllerOptions options() {

@@ -88,12 +88,16 @@ class QuorumWorld {
         RequestId next_request = 1;
         Offset committed{0};
         std::vector<LeaderEpoch> led;
+        Uuid directory;
+        bool auto_join = false;
     };
 
-    QuorumWorld(int count, bool dynamic, uint64_t seed)
+    /// `extra` nodes are no voters at first and find the others by bootstrap servers.
+    QuorumWorld(int count, bool dynamic, uint64_t seed, int extra = 0)
         : dynamic_(dynamic), rng_(seed), voters_(test_voters(count, dynamic)) {
-        for (int id = 1; id <= count; ++id)
-            nodes_[id];
+        for (int id = 1; id <= count + extra; ++id)
+            nodes_[id].directory = test_directory(id);
+        if (extra > 0) bootstrap_servers_ = static_cast<uint32_t>(count + extra);
     }
 
     std::string trace;  // cleared by whoever reads it
@@ -101,6 +105,7 @@ class QuorumWorld {
     std::deque<Message> messages;
     std::set<int> cut_off;
 
+    bool changes_voters() const { return bootstrap_servers_ > 0; }
     Instant now() const { return now_; }
     Node& node(int id) { return nodes_.at(id); }
     std::map<int, Node>& nodes() { return nodes_; }
@@ -108,8 +113,10 @@ class QuorumWorld {
     void start(int id) {
         Node& n = nodes_.at(id);
         QuorumConfig config;
-        config.local = {NodeId(id), test_directory(id)};
+        config.local = {NodeId(id), n.directory};
         config.local_endpoints = test_endpoints(id);
+        config.auto_join = n.auto_join;
+        config.bootstrap_server_count = bootstrap_servers_;
         n.quorum = std::make_unique<Quorum>(config, n.log, rng_.fork());
         QuorumStart begin;
         begin.election_state = n.file;
@@ -141,6 +148,39 @@ class QuorumWorld {
             lost.life = asker.life;
             fail_request(lost);
         }
+    }
+    /// An empty disk in place of the old one.
+    void replace_disk(int id) {
+        Node& n = nodes_.at(id);
+        n.log = FakeLog();
+        n.file.reset();
+        n.directory = Uuid{n.directory.high + 1, n.directory.low};
+    }
+    Voter voter(int id) { return {{NodeId(id), nodes_.at(id).directory}, test_endpoints(id), {}}; }
+    /// A tool asks `at`; its answer is only printed.
+    void add_voter(int at, int id, bool ack_when_committed = true) {
+        Node& n = nodes_.at(at);
+        const RequestId request = ask(n);
+        const Voter added = voter(id);
+        event(at, [&](QuorumOutput& out) {
+            n.quorum->on_add_voter(now_, request, {added.key, added.endpoints, ack_when_committed},
+                                   out);
+        });
+    }
+    void remove_voter(int at, int id) {
+        Node& n = nodes_.at(at);
+        const RequestId request = ask(n);
+        const Voter* known = n.quorum->voters().find(NodeId(id));
+        const ReplicaKey key = known != nullptr ? known->key : voter(id).key;
+        event(at, [&](QuorumOutput& out) {
+            n.quorum->on_remove_voter(now_, request, {key}, out);
+        });
+    }
+    std::string upgrade(int at) {
+        Node& n = nodes_.at(at);
+        if (const auto problem = n.quorum->kraft_upgrade_problem()) return *problem;
+        event(at, [&](QuorumOutput& out) { n.quorum->on_upgrade_kraft_version(now_, out); });
+        return "raised";
     }
     void sync(int id) {
         Node& n = nodes_.at(id);
@@ -193,6 +233,12 @@ class QuorumWorld {
             auto to = nodes_.find(m.to);
             if (lost || to == nodes_.end() || to->second.quorum == nullptr) return fail_request(m);
             Node& n = to->second;
+            if (std::holds_alternative<VersionsRequest>(*m.request)) {
+                messages.push_back({m.to, m.from, m.correlation, {},
+                                    VersionsResponse{ErrorCode::None, KRaftVersionRange{0, 1}},
+                                    m.life});
+                return;
+            }
             const RequestId id = n.next_request++;
             n.asked[id] = {m.from, m.correlation, m.life};
             event(m.to, [&](QuorumOutput& out) { handle(*n.quorum, id, *m.request, out); });
@@ -203,7 +249,7 @@ class QuorumWorld {
             if (m.life != n.life) return;
             event(m.to, [&](QuorumOutput& out) {
                 if (lost) {
-                    n.quorum->on_request_failed(now_, m.correlation, false, out);
+                    n.quorum->on_request_failed(now_, m.correlation, RequestFailure::Disconnected, out);
                 } else {
                     n.quorum->on_response(now_, m.correlation, *std::move(m.response), out);
                 }
@@ -215,7 +261,7 @@ class QuorumWorld {
         if (from == nodes_.end() || from->second.quorum == nullptr) return;
         if (m.life != from->second.life) return;
         event(m.from, [&](QuorumOutput& out) {
-            from->second.quorum->on_request_failed(now_, m.correlation, false, out);
+            from->second.quorum->on_request_failed(now_, m.correlation, RequestFailure::Disconnected, out);
         });
     }
     /// Delivers until nothing is under way; fetches at a leader wait there.
@@ -252,9 +298,21 @@ class QuorumWorld {
             q.on_end_quorum_epoch(now_, id, *end, out);
         } else if (const auto* fetch = std::get_if<FetchRequest>(&request)) {
             q.on_fetch(now_, id, *fetch, out);
+        } else if (const auto* add = std::get_if<AddVoterRequest>(&request)) {
+            q.on_add_voter(now_, id, *add, out);
+        } else if (const auto* remove = std::get_if<RemoveVoterRequest>(&request)) {
+            q.on_remove_voter(now_, id, *remove, out);
+        } else if (const auto* update = std::get_if<UpdateVoterRequest>(&request)) {
+            q.on_update_voter(now_, id, *update, out);
         } else {
             q.on_fetch_snapshot(now_, id, std::get<FetchSnapshotRequest>(request), out);
         }
+    }
+    /// A request from outside: nobody's correlation.
+    static RequestId ask(Node& n) {
+        const RequestId id = n.next_request++;
+        n.asked[id] = {0, 0, 0};
+        return id;
     }
     void say(int id, const std::string& what) { trace += fmt::format("{}: {}\n", id, what); }
 
@@ -275,8 +333,11 @@ class QuorumWorld {
             n.log.batches.push_back(std::move(batch));
         }
         for (PeerSend& s : out.send_now) {
-            say(id, fmt::format("send to {}: {}", s.destination.value, print(s.request)));
-            messages.push_back({id, s.destination.value, s.correlation, s.request, {}, n.life});
+            // Bootstrap server -2 is node 1, -3 node 2, and so on.
+            const int to = s.destination.value < -1 ? -1 - s.destination.value
+                                                    : s.destination.value;
+            say(id, fmt::format("send to {}: {}", to, print(s.request)));
+            messages.push_back({id, to, s.correlation, s.request, {}, n.life});
         }
         for (PeerReply& reply : out.send_after_persist) {
             const auto [asker, correlation, life] = n.asked.at(reply.id);
@@ -320,7 +381,12 @@ class QuorumWorld {
             } else if (const auto* version = std::get_if<KRaftVersionChange>(&record)) {
                 text += fmt::format(" KRaftVersion({})", version->kraft_version);
             } else {
-                text += fmt::format(" Voters({})", std::get<VotersChange>(record).voters.size());
+                text += " Voters(";
+                for (const Voter& voter : std::get<VotersChange>(record).voters.voters()) {
+                    text += text.ends_with('(') ? "" : ",";
+                    text += std::to_string(voter.key.id.value);
+                }
+                text += ")";
             }
         }
         return text;
@@ -350,7 +416,16 @@ class QuorumWorld {
             return fmt::format("Fetch epoch={} from={}@{}", fetch->current_leader_epoch.value,
                                fetch->fetch_offset.value, fetch->last_fetched_epoch.value);
         }
-        return "FetchSnapshot";
+        if (const auto* add = std::get_if<AddVoterRequest>(&request)) {
+            return fmt::format("AddVoter {}", add->voter.id.value);
+        }
+        if (const auto* remove = std::get_if<RemoveVoterRequest>(&request)) {
+            return fmt::format("RemoveVoter {}", remove->voter.id.value);
+        }
+        if (const auto* update = std::get_if<UpdateVoterRequest>(&request)) {
+            return fmt::format("UpdateVoter {}", update->voter.id.value);
+        }
+        return std::holds_alternative<VersionsRequest>(request) ? "Versions" : "FetchSnapshot";
     }
     static std::string print(const PeerResponse& response) {
         if (const auto* vote = std::get_if<VoteResponse>(&response)) {
@@ -373,10 +448,15 @@ class QuorumWorld {
             }
             return text;
         }
+        if (const auto* change = std::get_if<VoterChangeResponse>(&response)) {
+            return fmt::format("voters error={}{}{}", static_cast<int>(change->error),
+                               change->message.empty() ? "" : " ", change->message);
+        }
         return "fetch snapshot";
     }
 
     bool dynamic_;
+    uint32_t bootstrap_servers_ = 0;
     Rng rng_;
     VoterSet voters_;
     std::map<int, Node> nodes_;

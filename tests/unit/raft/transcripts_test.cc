@@ -20,8 +20,9 @@ std::string run_command(std::unique_ptr<QuorumWorld>& world, const std::string& 
     if (verb == "cluster") {
         std::string kind;
         uint64_t seed = 1;
-        words >> number >> kind >> seed;
-        world = std::make_unique<QuorumWorld>(number, kind == "dynamic", seed);
+        int extra = 0;
+        words >> number >> kind >> seed >> extra;
+        world = std::make_unique<QuorumWorld>(number, kind == "dynamic", seed, extra);
         return "";
     }
     words >> number;
@@ -51,6 +52,21 @@ std::string run_command(std::unique_ptr<QuorumWorld>& world, const std::string& 
         world->resign(number);
     } else if (verb == "shutdown") {
         world->shutdown(number);
+    } else if (verb == "newdisk") {
+        world->replace_disk(number);
+    } else if (verb == "autojoin") {
+        world->node(number).auto_join = true;
+    } else if (verb == "add") {
+        int id = 0;
+        words >> id;
+        world->add_voter(number, id);
+    } else if (verb == "remove") {
+        int id = 0;
+        words >> id;
+        world->remove_voter(number, id);
+    } else if (verb == "upgrade") {
+        const std::string result = world->upgrade(number);
+        world->trace += fmt::format("{}: {}\n", number, result);
     } else if (verb == "propose") {
         int count = 0;
         words >> count;
