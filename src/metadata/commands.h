@@ -74,6 +74,9 @@ void fence_broker(const CommandContext& context, NodeId id, std::vector<Record>&
 std::vector<Record> balance_leaders(const CommandContext& context);
 /// At most kElectionsPerSweepMax unclean elections where the topic allows them.
 std::vector<Record> elect_unclean_leaders(const CommandContext& context);
+/// Reassignments away from brokers that are silent for as long as dead.broker.repair.delay.ms says
+/// (repair.cc).
+std::vector<Record> repair_dead_brokers(const CommandContext& context);
 /// Tokens whose time is over (token_control.cc).
 std::vector<Record> expire_tokens(const CommandContext& context);
 /// What a new active controller writes (activation.cc); fails when the log's version is not served.

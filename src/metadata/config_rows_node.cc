@@ -101,6 +101,11 @@ const ConfigKey kNodeKeys[] = {
      "Time limit of a connection attempt from a broker to the controller."},
     {"create.topic.policy.class.name", kClass, kNull, any(), kLow, kReadOnly, kRefused,
      "Java class that may veto new topics. Java classes cannot be loaded here."},
+    {"dead.broker.repair.delay.ms", kLong, "-1", at_least(-1), kMedium, kClusterWide, kWorks,
+     "Ours, not Kafka's. A broker that nobody has heard of for so long is given up: its replicas "
+     "are made anew on others, in domains of their own, 100 partitions at a time and without a "
+     "throttle. -1: only when an operator asks (broker drain).",
+     "", true},
     {"default.replication.factor", kInt, "1", any(), kMedium, kReadOnly, kWorks,
      "Replicas of a topic that is created without saying how many."},
     {"delete.records.purgatory.purge.interval.requests", kInt, "1", any(), kMedium, kReadOnly,

@@ -75,6 +75,7 @@ class Controller::Impl {
                                                   : Instant::never();
         next_unclean_ = tick.now + options_.unclean_election_interval;
         next_tokens_ = tick.now + kTokenSweepInterval;
+        next_repair_ = tick.now + kRepairInterval;
         bool atomic = true;
         auto records = activation_records(context(tick), is_empty(), atomic);
         if (!records.ok()) {
@@ -178,6 +179,10 @@ class Controller::Impl {
             }
             append(given, std::move(records), out);
         }
+        if (now >= next_repair_) {
+            append(given, repair_dead_brokers(context(at_log_end(given))), out);
+            next_repair_ = now + kRepairInterval;
+        }
         if (now >= next_tokens_) {
             append(given, expire_tokens(context(at_log_end(given))), out);
             next_tokens_ = now + kTokenSweepInterval;
@@ -202,6 +207,7 @@ class Controller::Impl {
 
   private:
     static constexpr Duration kTokenSweepInterval = seconds(3600);
+    static constexpr Duration kRepairInterval = seconds(5);
 
     struct Waiting {
         RequestId id;
@@ -318,6 +324,7 @@ class Controller::Impl {
     Instant next_balance_ = Instant::never();
     Instant next_unclean_ = Instant::never();
     Instant next_tokens_ = Instant::never();
+    Instant next_repair_ = Instant::never();  // other deadlines wake often enough
 };
 
 Controller::Controller(ControllerOptions options)

@@ -129,6 +129,14 @@ Instant Heartbeats::next_expiry() const {
     return first;
 }
 
+std::vector<NodeId> Heartbeats::silent(Instant now, Duration limit) const {
+    std::vector<NodeId> silent;
+    for (const auto& [id, broker] : brokers_) {
+        if (broker.fenced && now >= broker.last_contact + limit) silent.push_back(id);
+    }
+    return silent;
+}
+
 Offset Heartbeats::lowest_active_offset() const {
     Offset lowest(std::numeric_limits<int64_t>::max());
     for (const auto& [id, broker] : brokers_) {

@@ -8,6 +8,7 @@
 
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "millrace/base/ids.h"
 #include "millrace/base/time.h"
@@ -51,6 +52,8 @@ class Heartbeats {
     /// An unfenced broker whose session has expired, the longest silent first.
     std::optional<NodeId> expired(Instant now) const;
     Instant next_expiry() const;
+    /// Fenced brokers that nobody has heard of for so long; since the activation at most.
+    std::vector<NodeId> silent(Instant now, Duration limit) const;
 
   private:
     struct Broker {

@@ -56,14 +56,6 @@ struct Rack {
     }
 };
 
-bool fully_cordoned(const BrokerImage& broker) {
-    if (!broker.cordoned_directories || broker.directories.empty()) return false;
-    const auto& cordoned = *broker.cordoned_directories;
-    return std::all_of(broker.directories.begin(), broker.directories.end(), [&](const Uuid& d) {
-        return std::find(cordoned.begin(), cordoned.end(), d) != cordoned.end();
-    });
-}
-
 bool may_receive(const BrokerImage& broker) {
     return !broker.in_controlled_shutdown && !fully_cordoned(broker);
 }
@@ -129,6 +121,14 @@ class RackRing {
 };
 
 }  // namespace
+
+bool fully_cordoned(const BrokerImage& broker) {
+    if (!broker.cordoned_directories || broker.directories.empty()) return false;
+    const auto& cordoned = *broker.cordoned_directories;
+    return std::all_of(broker.directories.begin(), broker.directories.end(), [&](const Uuid& d) {
+        return std::find(cordoned.begin(), cordoned.end(), d) != cordoned.end();
+    });
+}
 
 ReplicaPlacer::ReplicaPlacer(const ClusterImage& cluster, const PartitionIndexes& loads, Rng& rng)
     : cluster_(cluster), rng_(rng) {

@@ -23,6 +23,9 @@ struct PlacementError {
 };
 using Placement = std::vector<std::vector<NodeId>>;  // replicas per new partition, leader first
 
+/// Every log directory is cordoned.
+bool fully_cordoned(const BrokerImage& broker);
+
 /// The placements of one command: a topic sees what the ones before it were given.
 class ReplicaPlacer {
   public:
