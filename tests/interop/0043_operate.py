@@ -126,6 +126,8 @@ def places_nothing(nine, broker):
 
 
 def test_a_day_of_an_operator(world):
+    if world.kind == "kafka":
+        return  # files and commands of ours
     nine = Nine(world)
     check_placement(nine)
     check_healthy(nine)
@@ -138,7 +140,40 @@ def test_a_day_of_an_operator(world):
     check_drain(nine)
 
 
+def test_a_vote_is_given_and_taken(world):
+    if world.kind == "kafka":
+        return  # files and commands of ours
+    first = world.broker(name="first", started=False)
+    second = world.broker(name="second", started=False)
+    second.settings["node.id"] = "2"
+    second.settings["controller.quorum.bootstrap.servers"] = f"127.0.0.1:{first.controller_port}"
+    second.write_config()
+    first.format()
+    second.format("--no-initial-controllers")
+    for node in (first, second):
+        node.start(wait=False)
+
+    def run(*arguments):
+        return command([world.millrace, *arguments, "-b", first.server])
+    run("health", "--wait", "60s", "--brokers", "2")
+
+    def roles():
+        rows = json.loads(run("quorum", "status", "-o", "json"))["items"][0]["replicas"]
+        return {row["id"]: row["role"] for row in rows}
+    wait_for(lambda: roles().get(2) == "observer", "the second controller as observer", 30)
+    run("quorum", "add-voter", "2", "--endpoint",
+        f"CONTROLLER://127.0.0.1:{second.controller_port}")
+    check_equal(roles(), {1: "leader", 2: "voter"}, "after add-voter")
+    run("quorum", "remove-voter", "2", "--yes")
+    check(roles().get(2) != "voter", "2 votes no more")
+    text = command([world.millrace, "quorum", "add-voter", "7", "--endpoint", "CONTROLLER://h:1",
+                    "-b", first.server], code=None)
+    check_equal(text[0], 5, "a controller that nobody knows")
+
+
 def test_racks_in_files(world):
+    if world.kind == "kafka":
+        return  # files and commands of ours
     config = world.folder / "broker.properties"
     config.write_text("node.id=1\n# rack\nbroker.rack=x\n")
     command([world.millrace, "rack", "set", "FD0UD1", "-c", config])

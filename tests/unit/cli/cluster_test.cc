@@ -5,6 +5,7 @@
 #include "cli/cluster_state.h"
 #include "cli/rack_file.h"
 #include "cli/topic_placement.h"
+#include "unit/cli/run_words.h"
 
 namespace millrace::cli {
 namespace {
@@ -156,6 +157,45 @@ TEST(CliRacks, ReadHdinsightsTopology) {
     EXPECT_TRUE(same_host("wn0-k.example.com", "wn0-k"));
     EXPECT_FALSE(same_host("wn0-k.example.com", "wn0-k.example.org"));
     EXPECT_FALSE(same_host("wn0", "wn01"));
+}
+
+TEST(CliOperate, FailuresSayWhatAndHow) {
+    const std::tuple<std::vector<std::string>, int, const char*> cases[] = {
+        {{"rack", "set", "a b", "-c", "f"},
+         kUsage,
+         "error: 'a b' is no rack\n  fix: FD0UD1, /row1/shelf2, or a plain name\n"},
+        {{"rack", "set", "FD0UD1", "-c", "/nonexistent"},
+         kNotFound,
+         "error: cannot read /nonexistent\n  fix: give the path of a file of this machine\n"},
+        {{"leader", "elect", "--partition", "1"},
+         kUsage,
+         "error: --partition needs a topic\n  fix: add --topic NAME\n"},
+        {{"quorum", "add-voter", "2", "--endpoint", "h:1"},
+         kUsage,
+         "error: 'h:1' is no endpoint\n  fix: write --endpoint CONTROLLER://host:9093\n"},
+        {{"broker", "drian", "1"},
+         kUsage,
+         "error: no command 'drian'\n  fix: did you mean 'drain'?   millrace broker drain 1\n"},
+    };
+    for (const auto& [words, code, text] : cases) {
+        std::vector<std::string> all = words;
+        all.insert(all.begin(), "millrace");
+        const Outcome outcome = run_words(all);
+        EXPECT_EQ(outcome.exit_code, code) << text;
+        EXPECT_EQ(outcome.err, text);
+    }
+    // Nothing listens on port 1 of this machine.
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"cluster"}, {"doctor"}, {"health"}, {"broker", "list"}, {"broker", "drain", "1"},
+             {"rack", "list"}, {"leader", "elect"}, {"quorum", "status"}}) {
+        std::vector<std::string> all = words;
+        all.insert(all.begin(), "millrace");
+        all.insert(all.end(), {"-b", "127.0.0.1:1", "-o", "json"});
+        const Outcome outcome = run_words(all);
+        EXPECT_EQ(outcome.exit_code, kNoConnection) << words.front();
+        EXPECT_EQ(nlohmann::json::parse(outcome.err)["exitCode"], kNoConnection) << words.front();
+        EXPECT_EQ(outcome.out, "");
+    }
 }
 
 }  // namespace
