@@ -97,6 +97,17 @@ def check_lost_domain(nine):
     check_equal({f["state"] for f in nine.items("doctor")}, {"ok"}, "the doctor's findings")
 
 
+def check_repair(nine):
+    nine.run("config", "set", "broker", "all", "dead.broker.repair.delay.ms=4000")
+    nine.dev("kill", "1006")
+    wait_for(lambda: nine.items("broker", "describe", "1006")[0]["replicas"] == 0,
+             "replicas of a dead broker are made anew", 40)
+    nine.run("config", "unset", "broker", "all", "dead.broker.repair.delay.ms")
+    nine.dev("start", "1006")
+    nine.run("health", "--wait", "60s", "--brokers", "9")
+    check_equal(nine.items("cluster")[0]["notRackSafePartitions"], 0, "violations after a repair")
+
+
 def check_drain(nine):
     out = nine.run("broker", "decommission", "1009", "--yes", code=None)
     check_equal(out[0], 6, "a broker that has replicas stays")
@@ -137,6 +148,7 @@ def test_a_day_of_an_operator(world):
     racks = {r["broker"]: r["labels"] for r in nine.items("rack", "list")}
     check_equal(racks[1006], {"fd": "2", "ud": "0"}, "labels")
     check_lost_domain(nine)
+    check_repair(nine)
     check_drain(nine)
 
 
