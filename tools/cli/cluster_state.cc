@@ -80,7 +80,8 @@ void read_brokers(Client& client, ClusterState& state, Sizes& sizes) {
             client.renew(kSilentMs);
             read_dirs(client, broker, planned, sizes);
         } catch (const Failure& failure) {
-            if (failure.exit_code != kNoConnection) throw;
+            // Not found: it was fenced since the first answer.
+            if (failure.exit_code != kNoConnection && failure.exit_code != kNotFound) throw;
             broker.answers = false;
             client.forget_connections();
         }
