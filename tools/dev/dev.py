@@ -186,15 +186,14 @@ def command_bench(options):
 def command_chaos(options):
     packages.ensure("build", "test", say=say)
     folder = build("release", ["millrace"])
-    run([sys.executable, ROOT / "tests/chaos/chaos.py", str(options.kills), "--millrace",
-         folder / "millrace", *options.arguments], "chaos")
+    run([sys.executable, ROOT / "tests/chaos/chaos.py", "--millrace", folder / "millrace",
+         *options.arguments], "chaos")
 
 
 def command_cluster(options):
     binary = build("release", ["millrace"]) / "millrace"
     # This process becomes the cluster's: Ctrl-C and signals go where they belong.
-    os.execv(binary, [str(binary), "dev", "--brokers", str(options.brokers), "--racks",
-                      options.racks, *options.arguments])
+    os.execv(binary, [str(binary), "dev", "--brokers", str(options.brokers), *options.words])
 
 
 def command_demo(options):
@@ -327,12 +326,12 @@ def parser():
         "seconds", nargs="?", type=int, default=60)
     bench = add("bench", command_bench, "Millrace and Apache Kafka side by side")
     bench.add_argument("name", nargs="?")
-    chaos = add("chaos", command_chaos, "kill -9, SIGSTOP and cut links under load, then count")
-    chaos.add_argument("kills", nargs="?", type=int, default=200)
-    cluster = add("cluster", command_cluster, "nodes on loopback: `dev cluster up 3 [--port N]`")
+    add("chaos", command_chaos, "kill -9, SIGSTOP and cut links under load, then count: "
+        "`dev chaos [KILLS] [--seed N]`")
+    cluster = add("cluster", command_cluster, "nodes on loopback: `dev cluster up 3 [--racks 3x3]`")
     cluster.add_argument("verb", choices=("up",))
-    cluster.add_argument("brokers", nargs="?", type=int, default=3)
-    cluster.add_argument("--racks", default="3x3", help="fault x update domains")
+    cluster.add_argument("brokers", type=int)
+    cluster.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     add("demo", command_demo, "nine brokers in 3x3 racks: plan, move, lose a domain, undo")
     add("golden", command_golden, "compare the golden files").add_argument(
         "--update", action="store_true", help="rewrite them")
@@ -340,8 +339,11 @@ def parser():
 
 
 if __name__ == "__main__":
-    arguments, rest = parser().parse_known_args()
-    if rest and arguments.command not in ("sim", "bench", "chaos", "cluster", "demo"):
+    # Everything behind these two is their script's.
+    passed_on = sys.argv[1:2] in (["chaos"], ["demo"])
+    arguments, rest = parser().parse_known_args(sys.argv[1:2] if passed_on else None)
+    rest = sys.argv[2:] if passed_on else rest
+    if rest and arguments.command not in ("sim", "bench", "chaos", "demo"):
         parser().error(f"unknown arguments: {' '.join(rest)}")
     arguments.arguments = rest
     try:
