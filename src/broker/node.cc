@@ -78,6 +78,8 @@ struct Node::Impl {
     Uuid incarnation;
     Uuid controller_incarnation;
     bool controller_registration_sent = false;  // and not answered with an error
+    ErrorCode registration_error = ErrorCode::None;
+    Instant registration_said;
     Offset published_offset = kNoOffset;
     bool load_started = false;
     bool closing = false;
@@ -118,6 +120,7 @@ struct Node::Impl {
     void load_logs();
     void carry_out_lifecycle();
     void send_registration();
+    void note_registration(ErrorCode error);
     void send_heartbeat();
     void register_controller();
     void close_all();
@@ -318,13 +321,40 @@ void Node::Impl::send_registration() {
                         const auto& answer =
                             std::get<wire::BrokerRegistrationResponse>(response);
                         const auto error = static_cast<ErrorCode>(answer.error_code);
-                        if (error != ErrorCode::None) {
-                            log_warn(kLog, "registration refused: {}", error_code_name(error));
-                        }
+                        note_registration(error);
                         lifecycle.on_registration_answer(env.clock.now(), error,
                                                          answer.broker_epoch, lifecycle_output);
                         carry_out_lifecycle();
                     }));
+}
+
+/// Said when it changes and once a minute, not at every try.
+void Node::Impl::note_registration(ErrorCode error) {
+    const Instant now = env.clock.now();
+    const bool again = error == registration_error && now < registration_said + seconds(60);
+    registration_error = error;
+    if (error == ErrorCode::None || again) return;
+    registration_said = now;
+    const auto cure = [error]() -> const char* {
+        if (error == ErrorCode::DuplicateBrokerRegistration) {
+            return "a broker with this node.id still has a session: after a crash that passes by "
+                   "itself; if another process runs under this id, give one of them its own";
+        }
+        if (error == ErrorCode::InconsistentClusterId) {
+            return "the log directories belong to another cluster than the controllers: correct "
+                   "log.dirs or controller.quorum.bootstrap.servers";
+        }
+        if (error == ErrorCode::UnsupportedVersion) {
+            return "the cluster runs a feature level that this release does not know: start a "
+                   "newer release";
+        }
+        if (error == ErrorCode::InvalidRegistration) {
+            return "a log directory is registered by another broker: a copied directory needs a "
+                   "directory.id of its own";
+        }
+        return "it is tried again";
+    };
+    log_warn(kLog, "registration refused: {}: {}", error_code_name(error), cure());
 }
 
 /// Every controller makes itself known once metadata.version has a record for it (kraft.md 2.3).

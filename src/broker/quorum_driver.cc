@@ -153,8 +153,28 @@ Status QuorumDriverImpl::change_log(raft::QuorumOutput& out) {
     return {};
 }
 
+/// With static voters nothing but the configs of all nodes makes them agree; a new leader says whom
+/// it counts.
+void QuorumDriverImpl::check_same_voters(const raft::LeaderChange& change) {
+    if (quorum_->kraft_version() > 0 || config_.static_voters.empty()) return;
+    std::string theirs;
+    std::string ours;
+    for (const NodeId id : change.voters) theirs += fmt::format(" {}", id.value);
+    for (const raft::Voter& voter : config_.static_voters.voters()) {
+        ours += fmt::format(" {}", voter.key.id.value);
+    }
+    if (ours == theirs) return;
+    note_problem(fmt::format("leader {}", change.leader_id.value),
+                 fmt::format("it counts the voters{}, this node{}: make controller.quorum.voters "
+                             "the same on all nodes, or records may be lost",
+                             theirs, ours));
+}
+
 void QuorumDriverImpl::note_voters(const raft::AppendBatch& batch) {
     for (const raft::ControlRecord& record : batch.control_records) {
+        if (const auto* leader = std::get_if<raft::LeaderChange>(&record)) {
+            check_same_voters(*leader);
+        }
         const auto* change = std::get_if<raft::VotersChange>(&record);
         if (change == nullptr) continue;
         std::string keys;

@@ -73,7 +73,8 @@ class QuorumDriverImpl : public QuorumDriver {
     void carry_out(raft::QuorumOutput& out);
     Status change_log(raft::QuorumOutput& out);
     Status store_snapshot(const raft::SnapshotChunk& chunk);
-    static void note_voters(const raft::AppendBatch& batch);
+    void note_voters(const raft::AppendBatch& batch);
+    void check_same_voters(const raft::LeaderChange& change);
     void after_event();
     void begin_sync();
     void on_synced(uint64_t generation, Offset end, const Status& status);

@@ -45,6 +45,10 @@ const char* cure_of(ErrorCode error) {
         return "it is not the voter that is expected there: two nodes share an address or an id, "
                "or its directory was replaced; remove the old voter and add the new one";
     }
+    if (error == ErrorCode::InvalidRequest) {
+        return "it calls a request of this node invalid: make sure that it is a controller of this "
+               "cluster, then compare the releases of both";
+    }
     if (error == ErrorCode::UnknownServerError) {
         return "it cannot serve this node: two nodes may have the same node.id";
     }

@@ -135,6 +135,7 @@ class QuorumMachine {
 
     // machine_election.cc
     ErrorCode check_voter_request(LeaderEpoch request_epoch, NodeId sender) const;
+    ErrorCode check_leader_request(LeaderEpoch request_epoch, NodeId leader) const;
     bool is_this_voter_key(const ReplicaKey& key) const;
     VoteResponse vote_response(ErrorCode error, bool granted) const;
     EpochResponse epoch_response(ErrorCode error) const;

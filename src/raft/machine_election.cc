@@ -7,11 +7,28 @@
 
 namespace millrace::raft {
 
+namespace {
+/// No quorum gets here by elections; one frame that says so must not use all epochs up.
+constexpr int32_t kEpochMax = INT32_MAX - (1 << 20);
+}  // namespace
+
 /// Checks that Vote, BeginQuorumEpoch and EndQuorumEpoch share.
 ErrorCode QuorumMachine::check_voter_request(LeaderEpoch request_epoch, NodeId sender) const {
     if (request_epoch < epoch_) return ErrorCode::FencedLeaderEpoch;
-    if (request_epoch.value < 0 || sender.value < 0) return ErrorCode::InvalidRequest;
+    if (request_epoch.value < 0 || request_epoch.value > kEpochMax || sender.value < 0) {
+        return ErrorCode::InvalidRequest;
+    }
     return ErrorCode::None;
+}
+
+/// BeginQuorumEpoch and EndQuorumEpoch also say who leads. One that contradicts what is known of the
+/// epoch is refused: anybody can send it, so it is no reason to stop (Kafka stops).
+ErrorCode QuorumMachine::check_leader_request(LeaderEpoch request_epoch, NodeId leader) const {
+    const ErrorCode error = check_voter_request(request_epoch, leader);
+    if (error != ErrorCode::None || request_epoch != epoch_) return error;
+    const NodeId known = leader_id();
+    const bool contradicts = known != kNoNode ? known != leader : leader == config_.local.id;
+    return contradicts ? ErrorCode::InvalidRequest : ErrorCode::None;
 }
 
 /// A request names the receiver as its sender knows it; an unknown part matches.
@@ -86,7 +103,7 @@ bool QuorumMachine::decide_vote(Instant now, const VoteRequest& request, QuorumO
 
 void QuorumMachine::begin_epoch(Instant now, RequestId id, const BeginQuorumEpochRequest& request,
                                 QuorumOutput& out) {
-    ErrorCode error = check_voter_request(request.epoch, request.leader_id);
+    ErrorCode error = check_leader_request(request.epoch, request.leader_id);
     if (error == ErrorCode::None) {
         if (!learn(now, request.epoch, request.leader_id, request.leader_endpoints, out)) return;
         // A node whose directory id is wrong still learns who leads.
@@ -97,7 +114,7 @@ void QuorumMachine::begin_epoch(Instant now, RequestId id, const BeginQuorumEpoc
 
 void QuorumMachine::end_epoch(Instant now, RequestId id, const EndQuorumEpochRequest& request,
                               QuorumOutput& out) {
-    const ErrorCode error = check_voter_request(request.epoch, request.leader_id);
+    const ErrorCode error = check_leader_request(request.epoch, request.leader_id);
     if (error == ErrorCode::None) {
         if (!learn(now, request.epoch, request.leader_id, request.leader_endpoints, out)) return;
         auto* follower = std::get_if<StateFollower>(&state_);

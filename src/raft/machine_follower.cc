@@ -133,11 +133,8 @@ bool QuorumMachine::accept_response(Instant now, const PeerLinks::InFlight& requ
         links_.back_off(request.destination, now + config_.retry_backoff);
         return false;
     };
-    if (error == ErrorCode::InvalidRequest) {
-        fail(out, "node " + std::to_string(request.destination.value) +
-                      " calls a request of this node invalid");
-        return false;
-    }
+    // Kafka stops; who answers so may be a stranger at a wrong address, and the driver says it.
+    if (error == ErrorCode::InvalidRequest) return back_off();
     if (epoch < epoch_ || error == ErrorCode::UnknownLeaderEpoch) return back_off();
     if (!learn(now, epoch, leader_id, endpoints, out)) return false;
     if (error != ErrorCode::None) return back_off();

@@ -201,6 +201,10 @@ void QuorumMachine::note_alive(Instant now, StateLeader& leader, const ReplicaKe
 std::optional<FetchResponse> QuorumMachine::try_fetch(Instant now, const FetchRequest& request,
                                                       bool may_wait, QuorumOutput& out) {
     FetchResponse response = fetch_response(check_leadership(request.current_leader_epoch));
+    // Another node with this leader's id: what it has says nothing about anybody's progress.
+    if (response.error == ErrorCode::None && request.replica.id == config_.local.id) {
+        response.error = ErrorCode::UnknownServerError;
+    }
     if (response.error != ErrorCode::None) return response;
     if (!position_is_valid(request, response)) return response;
     auto& leader = std::get<StateLeader>(state_);

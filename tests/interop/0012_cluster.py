@@ -372,6 +372,74 @@ def test_our_brokers_under_a_java_controller(world):
     check_in("late", kcat("-C", "-t", "ours", "-e", "-q"))
 
 
+def test_what_java_tools_write_is_carried_to_java_brokers(world):
+    """SCRAM keys, quotas and features of Kafka's tools: each record replays on a Java broker."""
+    ours = world.broker(name="ours")
+    java = broker_only(world, "kafka", 4, [ours])
+
+    def tool(name, *arguments, **options):
+        return world.java(name, "--bootstrap-server", ours.server, *arguments, **options)
+    wait_for(java.ready, "the Java broker", 60)
+    for user, mechanism in (("alice", "SCRAM-SHA-256"), ("bob", "SCRAM-SHA-512")):
+        tool("configs", "--alter", "--entity-type", "users", "--entity-name", user,
+             "--add-config", f"{mechanism}=[iterations=4096,password=secret]")
+    tool("configs", "--alter", "--entity-type", "users", "--entity-name", "alice",
+         "--add-config", "producer_byte_rate=1024")
+    tool("features", "upgrade", "--feature", "share.version=1", code=None)
+    tool("features", "downgrade", "--feature", "group.version=0")
+    tool("features", "upgrade", "--feature", "group.version=1")
+    code, out, err = tool("features", "upgrade", "--feature", "group.version=7", code=None)
+    check(code != 0 and "group.version" in out + err, out + err)
+    code, out, err = tool("features", "upgrade", "--metadata", "3.3-IV3", code=None)
+    check(code != 0, out + err)
+    check_in("4.3-IV0", tool("features", "describe"))
+
+    # The Java broker answers from the image that our records made.
+    def there():
+        out = world.java("configs", "--bootstrap-server", java.server, "--describe",
+                         "--entity-type", "users")
+        return ("'alice'" in out and "'bob'" in out and "producer_byte_rate=1024" in out and
+                "SCRAM-SHA-256=iterations=4096" in out)
+    wait_for(there, "the users on the Java broker")
+    check(re.search(r"group\.version.*FinalizedVersionLevel: 1", world.java(
+        "features", "--bootstrap-server", java.server, "describe")), "group.version there")
+    tool("configs", "--alter", "--entity-type", "users", "--entity-name", "bob",
+         "--delete-config", "SCRAM-SHA-512")
+    wait_for(lambda: "'bob'" not in world.java(
+        "configs", "--bootstrap-server", java.server, "--describe", "--entity-type", "users"),
+        "bob to be gone there too")
+    check(java.alive(), "the Java broker replayed everything")
+
+
+def test_our_node_observes_a_java_quorum_while_topics_change(world):
+    java = world.broker(kind="kafka")
+    ours = broker_only(world, "millrace", 2, [java])
+    wait_for(ours.ready, "our broker", 60)
+
+    def both(name, *arguments):
+        return [sorted(re.sub(r"\s+", " ", line) for line in world.java(
+            name, "--bootstrap-server", node.server, *arguments).splitlines())
+            for node in (java, ours)]
+    for i in range(6):
+        world.java("topics", "--bootstrap-server", java.server, "--create", "--topic", f"t{i}",
+                   "--partitions", i + 1, "--config", f"retention.ms={i + 1}000")
+        if i % 2:
+            world.java("topics", "--bootstrap-server", java.server, "--delete", "--topic",
+                       f"t{i - 1}")
+            world.java("topics", "--bootstrap-server", ours.server, "--alter", "--topic", f"t{i}",
+                       "--partitions", i + 3)
+
+    def same():
+        described = both("topics", "--describe")
+        return described[0] == described[1] and len(described[0]) > 3
+    wait_for(same, "the same topics by both", 60)
+    java.kill()
+    java.start(wait=False)
+    wait_for(java.ready, "the Java quorum to be back", 60)
+    world.java("topics", "--bootstrap-server", java.server, "--create", "--topic", "after")
+    wait_for(same, "the same topics after a restart of the quorum", 60)
+
+
 def test_a_dev_cluster_in_one_command(world):
     if world.kind == "kafka":
         return  # Kafka has no such command
