@@ -98,6 +98,15 @@ bool any_error(const std::vector<ConfigNote>& notes) {
                        [](const ConfigNote& n) { return n.level == NoteLevel::Error; });
 }
 
+std::string first_error(const ConfigFile& file, const std::vector<ConfigNote>& notes) {
+    for (const ConfigNote& note : notes) {
+        if (note.level != NoteLevel::Error) continue;
+        return note.line > 0 ? fmt::format("{}:{}: {}", file.path, note.line, note.text)
+                             : fmt::format("{}: {}", file.path, note.text);
+    }
+    return "";
+}
+
 bool ConfigFile::readable() const { return !any_error(notes); }
 
 void put_value(ConfigFile& file, const std::string& key, std::string value, ConfigPlace place) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,7 +58,23 @@ std::vector<ConfigNote> check_config_file(const ConfigFile& file, bool strict);
 /// As compilers print: file:line:column, the line, carets; then one line of verdict.
 std::string print_notes(const ConfigFile& file, const std::vector<ConfigNote>& notes);
 bool any_error(const std::vector<ConfigNote>& notes);
+/// "FILE:LINE: what" of the first error; "" when there is none.
+std::string first_error(const ConfigFile& file, const std::vector<ConfigNote>& notes);
 
+/// One key of the reference; the words of its columns.
+struct ConfigReferenceRow {
+    const char* resource;  // "broker", "topic", ...
+    std::string key;
+    const char* effect;    // works, no effect, refused
+    std::string type;
+    std::optional<std::string> standard;  // the default
+    bool required;
+    std::string valid;
+    const char* dynamic;   // brokers only: "", "yes", "per broker"
+    std::string broker_key;
+    std::string text;
+};
+std::vector<ConfigReferenceRow> config_reference_rows();
 /// config/REFERENCE.md: every key of the table in Markdown.
 std::string config_reference();
 

@@ -64,7 +64,39 @@ void print_table(std::string& out, ConfigResource resource, const char* title) {
     }
 }
 
+struct Section {
+    ConfigResource resource;
+    const char* name;
+    const char* title;
+};
+constexpr Section kSections[] = {{ConfigResource::Broker, "broker", "Nodes"},
+                                 {ConfigResource::Topic, "topic", "Topics"},
+                                 {ConfigResource::Group, "group", "Groups"},
+                                 {ConfigResource::ClientMetrics, "client-metrics",
+                                  "Client metrics"}};
+
 }  // namespace
+
+std::vector<ConfigReferenceRow> config_reference_rows() {
+    std::vector<ConfigReferenceRow> rows;
+    for (const Section& section : kSections) {
+        for (const ConfigKey* key : metadata::config_keys(section.resource)) {
+            ConfigReferenceRow row;
+            row.resource = section.name;
+            row.key = key->name;
+            row.effect = effect_word(key->effect);
+            row.type = metadata::config_type_name(key->type);
+            if (key->default_text != nullptr) row.standard = key->default_text;
+            row.required = key->required;
+            row.valid = metadata::valid_values_text(*key);
+            row.dynamic = section.resource == ConfigResource::Broker ? mode_word(key->mode) : "";
+            row.broker_key = key->broker_synonyms;
+            row.text = key->doc;
+            rows.push_back(std::move(row));
+        }
+    }
+    return rows;
+}
 
 std::string config_reference() {
     std::string out =
@@ -79,10 +111,7 @@ std::string config_reference() {
         "because ignoring it would change what the operator means. *dynamic*: whether the key can "
         "be\n"
         "changed while the node runs, cluster-wide (yes) or on one node only (per broker).\n";
-    print_table(out, ConfigResource::Broker, "Nodes");
-    print_table(out, ConfigResource::Topic, "Topics");
-    print_table(out, ConfigResource::Group, "Groups");
-    print_table(out, ConfigResource::ClientMetrics, "Client metrics");
+    for (const Section& section : kSections) print_table(out, section.resource, section.title);
     return out;
 }
 

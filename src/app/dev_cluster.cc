@@ -25,6 +25,7 @@
 #include "app/format.h"
 #include "app/run.h"
 #include "cli/client.h"
+#include "cli/output.h"
 #include "millrace/base/uuid.h"
 #include "millrace/broker/storage_format.h"
 #include "millrace/net/posix_disk.h"
@@ -169,7 +170,7 @@ void write_text(const std::string& path, const std::string& text) {
 
 broker::BrokerConfig read_config(const DevNode& node) {
     auto config = broker::make_broker_config(read_config_file(node.config_path).values);
-    if (!config.ok()) throw Failure{cli::kUsage, config.status().message(), ""};
+    if (!config.ok()) throw Failure{cli::kUsage, config.status().message(), "correct " + node.config_path};
     return *std::move(config);
 }
 
@@ -341,6 +342,18 @@ void print_ready(const std::vector<DevNode>& nodes, double seconds) {
               << std::flush;
 }
 
+void print_ready_json(const std::vector<DevNode>& nodes) {
+    cli::Json items = cli::Json::array();
+    for (const DevNode& node : nodes) {
+        items.push_back({{"nodeId", node.id},
+                         {"port", node.port},
+                         {"rack", node.rack.empty() ? cli::Json(nullptr) : cli::Json(node.rack)},
+                         {"data", node.directory}});
+    }
+    cli::print_items("DevReady", std::move(items));
+    std::cout.flush();
+}
+
 }  // namespace
 
 int run_dev_cluster(const DevClusterOptions& options) {
@@ -355,16 +368,18 @@ int run_dev_cluster(const DevClusterOptions& options) {
                       fmt::format("ask for --brokers {}, or give another --data DIR",
                                   nodes.size())};
     }
-    std::cout << fmt::format("starting {} brokers{} … ", nodes.size(),
-                             options.racks.empty() ? "" : " in " + options.racks + " racks")
-              << std::flush;
+    if (!options.json) {
+        std::cout << fmt::format("starting {} brokers{} … ", nodes.size(),
+                                 options.racks.empty() ? "" : " in " + options.racks + " racks")
+                  << std::flush;
+    }
     write_text(last_cluster_file(), fs::absolute(options.data).string() + "\n");
     write_text(options.data + "/pid", std::to_string(::getpid()) + "\n");
     Supervisor supervisor(nodes);
     const bool ready = supervisor.wait_until_ready();
     if (ready) {
         const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - started;
-        print_ready(nodes, taken.count());
+        options.json ? print_ready_json(nodes) : print_ready(nodes, taken.count());
         supervisor.wait_for_stop();
     }
     supervisor.stop();
@@ -435,7 +450,8 @@ void signal_dev_nodes(const std::string& given, const std::vector<std::string>& 
             const pid_t pid = read_pid(fmt::format("{}/{}/pid", data, id),
                                        fmt::format("{} has no node {}", data, id));
             if (::kill(pid, signal) != 0)
-                throw Failure{cli::kFailed, fmt::format("node {}: {}", id, std::strerror(errno)), ""};
+                throw Failure{cli::kFailed, fmt::format("node {}: {}", id, std::strerror(errno)),
+                              "it may have ended; millrace dev start runs it again"};
         }
     }
 }

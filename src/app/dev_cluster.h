@@ -12,6 +12,7 @@ struct DevClusterOptions {
     int brokers = 3;
     std::string racks;                   // "3x2": fault domains times update domains; empty: none
     std::vector<std::string> overrides;  // key=value of every node's config
+    bool json = false;                   // what is printed when it is ready
 };
 
 inline constexpr int kDevBrokersMax = 60;

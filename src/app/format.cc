@@ -1,16 +1,19 @@
 // src/app/format.cc: the storage commands: flags, config, exit codes.
 #include "app/format.h"
 
-#include <fmt/core.h>
-
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
 #include <set>
 #include <utility>
 
 #include "app/config_file.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "millrace/base/nearest.h"
 #include "millrace/base/uuid.h"
 #include "millrace/env/disk.h"
 #include "millrace/net/posix_disk.h"
@@ -34,16 +37,15 @@ constexpr const char* kUsage =
     "  -g, --ignore-formatted          leave formatted directories alone, format the others\n"
     "  -r, --release-version VERSION   start with the features of an older release, e.g. 4.2\n"
     "  -f, --feature NAME=LEVEL        start with another level of a feature; repeatable\n"
-    "  -S, --add-scram CREDENTIAL      'SCRAM-SHA-256=[name=alice,password=secret]'; repeatable\n";
+    "  -S, --add-scram CREDENTIAL      'SCRAM-SHA-256=[name=alice,password=secret]'; repeatable\n"
+    "  -o, --output FORM               table (as kafka-storage prints) or json\n";
 
-int fail(int code, const std::string& what, const std::string& fix) {
-    std::fprintf(stderr, "error: %s\n", what.c_str());
-    if (!fix.empty()) std::fprintf(stderr, "fix:   %s\n", fix.c_str());
-    return code;
-}
+using cli::Failure;
+using Json = nlohmann::ordered_json;
 
-int usage_error(const std::string& what, const std::string& fix = "see `millrace storage --help`") {
-    return fail(2, what, fix);
+[[noreturn]] void usage_error(const std::string& what,
+                              const std::string& fix = "see `millrace storage --help`") {
+    throw Failure{cli::kUsage, what, fix};
 }
 
 struct Flags {
@@ -53,6 +55,7 @@ struct Flags {
     bool no_initial_controllers = false;
     bool ignore_formatted = false;
     bool help = false;
+    bool json = false;
     std::optional<std::string> initial_controllers;
     std::optional<std::string> release_version;
     std::vector<std::string> features;
@@ -73,6 +76,9 @@ std::string set_flag(Flags& flags, const std::string& name, const std::string& v
         flags.features.push_back(value);
     } else if (name == "--add-scram" || name == "-S") {
         flags.scram.push_back(value);
+    } else if (name == "--output" || name == "-o") {
+        if (value != "json" && value != "table") return "the output is table or json";
+        flags.json = value == "json";
     } else {
         return "unknown option " + name;
     }
@@ -115,20 +121,16 @@ std::string parse_flags(const std::vector<std::string>& args, Flags& flags) {
     return "";
 }
 
-/// Reads and checks the config; prints what is wrong with it.
-std::optional<broker::BrokerConfig> load_config(const std::string& path) {
+broker::BrokerConfig load_config(const std::string& path) {
     const ConfigFile file = read_config_file(path);
     if (!file.readable()) {
-        std::fputs(print_notes(file, file.notes).c_str(), stderr);
-        fail(2, path + " cannot be used as a config",
-             "correct it; `millrace config check " + path + "` looks again");
-        return std::nullopt;
+        throw Failure{cli::kUsage, first_error(file, file.notes),
+                      "correct it; `millrace config check " + path + "` looks again"};
     }
     auto config = broker::make_broker_config(file.values);
     if (config.ok()) return *std::move(config);
-    fail(2, path + ": " + config.status().message(),
-         "correct the file; `millrace config check " + path + "` shows every fault by line");
-    return std::nullopt;
+    throw Failure{cli::kUsage, path + ": " + config.status().message(),
+                  "correct the file; `millrace config check " + path + "` shows every fault"};
 }
 
 std::vector<std::string> all_log_dirs(const broker::BrokerConfig& config) {
@@ -171,14 +173,34 @@ std::string cure(const Status& status) {
     return "when the cause is gone, run the same command again: unfinished directories are redone";
 }
 
+void print_json(const char* kind, Json items, Json more = Json::object()) {
+    Json json{{"apiVersion", "v1"}, {"kind", kind}};
+    json.update(more);
+    json["items"] = std::move(items);
+    std::printf("%s\n", json.dump(2).c_str());
+}
+
+/// The lines as they are, or as items of that kind.
+void print_lines(const Flags& flags, const char* kind, const std::vector<std::string>& lines) {
+    Json items = Json::array();
+    for (const std::string& line : lines) {
+        if (!flags.json) std::printf("%s\n", line.c_str());
+        items.push_back({{"text", line}});
+    }
+    if (flags.json) print_json(kind, std::move(items));
+    std::fflush(stdout);
+}
+
+[[noreturn]] void refused(const Status& status) {
+    throw Failure{cli::kFailed, status.message(), cure(status)};
+}
+
 int format_command(const Flags& flags) {
     if (!flags.cluster_id.has_value()) {
-        return usage_error("argument --cluster-id/-t is required",
-                           "make one with `millrace storage random-uuid`, the same for all nodes");
+        usage_error("argument --cluster-id/-t is required",
+                    "make one with `millrace storage random-uuid`, the same for all nodes");
     }
-    const auto config = load_config(*flags.config);
-    if (!config.has_value()) return 2;
-    broker::StorageFormatOptions options = format_options(*config);
+    broker::StorageFormatOptions options = format_options(load_config(*flags.config));
     options.cluster_id = *flags.cluster_id;
     options.standalone = flags.standalone;
     options.no_initial_controllers = flags.no_initial_controllers;
@@ -190,37 +212,113 @@ int format_command(const Flags& flags) {
     const auto files = net::make_posix_file_system(nullptr);
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     Rng rng = system_rng();
+    std::vector<std::string> lines;
     const Status status = broker::format_storage(
         *files, WallMs{std::chrono::duration_cast<std::chrono::milliseconds>(now).count()}, rng,
-        options, [](const std::string& line) { std::printf("%s\n", line.c_str()); });
-    std::fflush(stdout);
-    return status.ok() ? 0 : fail(1, status.message(), cure(status));
+        options, [&](const std::string& line) { lines.push_back(line); });
+    if (status.ok() || !flags.json) print_lines(flags, "StorageFormat", lines);
+    if (!status.ok()) refused(status);
+    return cli::kDone;
+}
+
+/// "{cluster.id=x, node.id=1}" as an object.
+Json properties_of(std::string text) {
+    Json object = Json::object();
+    std::erase_if(text, [](char c) { return c == '{' || c == '}' || c == ' '; });
+    for (const std::string& entry : cli::split(text, ',')) {
+        const size_t equals = entry.find('=');
+        if (equals != std::string::npos) object[entry.substr(0, equals)] = entry.substr(equals + 1);
+    }
+    return object;
+}
+
+/// Kafka's report: headings, with what was found indented below them.
+void print_info_json(const std::vector<std::string>& lines) {
+    constexpr std::string_view kMetadata = "Found metadata: ";
+    Json directories = Json::array();
+    Json problems = Json::array();
+    Json metadata = nullptr;
+    bool of_problems = false;
+    for (const std::string& line : lines) {
+        if (line.starts_with("  ")) {
+            (of_problems ? problems : directories).push_back(line.substr(2));
+        } else if (line.starts_with(kMetadata)) {
+            metadata = properties_of(line.substr(kMetadata.size()));
+        } else if (!line.empty()) {
+            of_problems = line.starts_with("Found problem");
+        }
+    }
+    print_json("StorageInfo", Json::array({{{"directories", std::move(directories)},
+                                            {"metadata", std::move(metadata)},
+                                            {"problems", std::move(problems)}}}));
 }
 
 int info_command(const Flags& flags) {
-    const auto config = load_config(*flags.config);
-    if (!config.has_value()) return 2;
+    const broker::BrokerConfig config = load_config(*flags.config);
     const auto files = net::make_posix_file_system(nullptr);
-    const broker::StorageInfo info = broker::describe_storage(*files, all_log_dirs(*config));
-    for (const std::string& line : info.lines)
-        std::printf("%s\n", line.c_str());
-    return info.has_problems ? 1 : 0;
+    const broker::StorageInfo info = broker::describe_storage(*files, all_log_dirs(config));
+    if (flags.json) {
+        print_info_json(info.lines);
+    } else {
+        print_lines(flags, "", info.lines);
+    }
+    return info.has_problems ? cli::kFailed : cli::kDone;
 }
 
 int mapping_command(const Flags& flags) {
     const auto lines = broker::describe_release(flags.release_version);
-    if (!lines.ok()) return fail(1, lines.status().message(), cure(lines.status()));
-    for (const std::string& line : *lines)
-        std::printf("%s\n", line.c_str());
-    return 0;
+    if (!lines.ok()) refused(lines.status());
+    print_lines(flags, "VersionMapping", *lines);
+    return cli::kDone;
 }
 
 int dependencies_command(const Flags& flags) {
-    if (flags.features.empty()) return usage_error("argument --feature/-f is required");
+    if (flags.features.empty()) usage_error("argument --feature/-f is required");
+    std::vector<std::string> lines;
     const Status status = broker::describe_feature_dependencies(
-        flags.features, [](const std::string& line) { std::printf("%s\n", line.c_str()); });
-    std::fflush(stdout);
-    return status.ok() ? 0 : fail(1, status.message(), cure(status));
+        flags.features, [&](const std::string& line) { lines.push_back(line); });
+    if (status.ok() || !flags.json) print_lines(flags, "FeatureDependencies", lines);
+    if (!status.ok()) refused(status);
+    return cli::kDone;
+}
+
+int random_uuid_command(const Flags& flags) {
+    Rng rng = system_rng();
+    Uuid id;
+    do {
+        id = Uuid::from_random_bits(rng.next(), rng.next());
+    } while (id.to_string().starts_with('-'));
+    print_lines(flags, "Uuid", {id.to_string()});
+    return cli::kDone;
+}
+
+/// Reads the words and runs the command they name.
+int run_command(const std::vector<std::string>& args) {
+    const std::string name = args.empty() ? "" : args[0];
+    if (name == "--help" || name == "-h" || name == "help") {
+        std::fputs(kUsage, stdout);
+        return cli::kDone;
+    }
+    const std::vector<std::string> commands = {"format", "info", "version-mapping",
+                                               "feature-dependencies", "random-uuid"};
+    if (std::find(commands.begin(), commands.end(), name) == commands.end()) {
+        const auto near = nearest_names(name, commands);
+        usage_error(name.empty() ? "a storage command is missing" : "unknown storage command " + name,
+                    near.empty() ? "the storage commands are format, info, version-mapping, "
+                                   "feature-dependencies and random-uuid"
+                                 : "did you mean '" + near.front() + "'?");
+    }
+    Flags flags;
+    if (const std::string wrong = parse_flags(args, flags); !wrong.empty()) usage_error(wrong);
+    if (flags.help) {
+        std::fputs(kUsage, stdout);
+        return cli::kDone;
+    }
+    if (name == "random-uuid") return random_uuid_command(flags);
+    if (name == "version-mapping") return mapping_command(flags);
+    if (name == "feature-dependencies") return dependencies_command(flags);
+    if (!flags.config.has_value()) usage_error("argument --config/-c is required");
+    return name == "info" ? info_command(flags) : format_command(flags);
 }
 
 }  // namespace
@@ -250,40 +348,12 @@ broker::StorageFormatOptions format_options(const broker::BrokerConfig& config) 
 }
 
 int storage_command(const std::vector<std::string>& args) {
-    const std::string name = args.empty() ? "" : args[0];
-    if (name == "--help" || name == "-h" || name == "help") {
-        std::fputs(kUsage, stdout);
-        return 0;
+    try {
+        return run_command(args);
+    } catch (const Failure& failure) {
+        std::fflush(stdout);
+        return cli::print_failure(failure, cli::wants_json(args));
     }
-    if (name == "random-uuid") {
-        Rng rng = system_rng();
-        Uuid id;
-        do {
-            id = Uuid::from_random_bits(rng.next(), rng.next());
-        } while (id.to_string().starts_with('-'));
-        std::printf("%s\n", id.to_string().c_str());
-        return 0;
-    }
-    const std::set<std::string> commands = {"format", "info", "version-mapping",
-                                            "feature-dependencies"};
-    if (!commands.contains(name)) {
-        return usage_error(
-            name.empty() ? "a storage command is missing" : "unknown storage command " + name,
-            "the storage commands are format, info, version-mapping, feature-dependencies and "
-            "random-uuid");
-    }
-    Flags flags;
-    if (const std::string wrong = parse_flags(args, flags); !wrong.empty()) {
-        return usage_error(wrong);
-    }
-    if (flags.help) {
-        std::fputs(kUsage, stdout);
-        return 0;
-    }
-    if (name == "version-mapping") return mapping_command(flags);
-    if (name == "feature-dependencies") return dependencies_command(flags);
-    if (!flags.config.has_value()) return usage_error("argument --config/-c is required");
-    return name == "format" ? format_command(flags) : info_command(flags);
 }
 
 }  // namespace millrace::app

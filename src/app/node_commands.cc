@@ -14,11 +14,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "app/config_file.h"
 #include "app/dev_cluster.h"
 #include "app/run.h"
+#include "cli/output.h"
 
 namespace millrace::app {
 namespace {
@@ -47,29 +47,62 @@ void apply_overrides(ConfigFile& file, const std::vector<std::string>& overrides
     }
 }
 
+/// A file that is not there is told from one that is wrong.
+ConfigFile read_config(const std::string& path) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) {
+        throw Failure{cli::kNotFound, fmt::format("{} does not exist", path),
+                      "give the path of a server.properties or YAML file"};
+    }
+    return read_config_file(path);
+}
+
+Failure bad_config(const ConfigFile& file, const std::vector<ConfigNote>& notes) {
+    return {cli::kUsage, first_error(file, notes),
+            fmt::format("correct {0}; millrace config check {0} looks again", file.path)};
+}
+
+/// For whoever started the node and reads its output: where it listens.
+void print_ready_json(const char* kind, const broker::BrokerConfig& config,
+                      const std::vector<int>& ports, const std::string& data) {
+    cli::Json listeners = cli::Json::array();
+    for (size_t i = 0; i < config.listeners.size() && i < ports.size(); ++i) {
+        listeners.push_back({{"name", config.listeners[i].name},
+                             {"host", config.listeners[i].host},
+                             {"port", ports[i]}});
+    }
+    cli::Json item{{"nodeId", config.node_id.value}, {"listeners", std::move(listeners)}};
+    if (!data.empty()) item["data"] = data;
+    cli::print_items(kind, cli::Json::array({std::move(item)}));
+    std::cout.flush();
+}
+
 void start(Context& context, const StartOptions& options) {
-    ConfigFile file = read_config_file(options.file);
+    ConfigFile file = read_config(options.file);
     apply_overrides(file, options.overrides);
     const auto notes = check_config_file(file, options.strict);
     if (any_error(notes)) {
-        std::cerr << print_notes(file, notes);
-        std::string first;
-        for (const ConfigNote& note : notes) {
-            if (note.level == NoteLevel::Error && first.empty()) first = note.text;
-        }
-        throw Failure{cli::kUsage, first,
-                      fmt::format("correct {}; millrace config check {} looks again", options.file,
-                                  options.file)};
+        if (!context.json()) std::cerr << print_notes(file, notes);
+        throw bad_config(file, notes);
     }
     for (const ConfigNote& note : notes) {
         std::cerr << fmt::format("warning: {}:{}: {}\n", options.file, note.line, note.text);
     }
     const auto config = broker::make_broker_config(file.values);
-    if (!config.ok()) throw Failure{cli::kUsage, config.status().message(), ""};
+    if (!config.ok()) {
+        throw Failure{cli::kUsage, config.status().message(),
+                      fmt::format("correct {} or the --override", options.file)};
+    }
     RunOptions run;
     run.config_path = options.file;
     run.cluster_id = options.cluster_id;
     run.format_if_empty = true;
+    run.json = context.json();
+    if (run.json) {
+        run.on_ready = [&config](const std::vector<int>& ports) {
+            print_ready_json("NodeReady", *config, ports, "");
+        };
+    }
     context.exit_code = run_broker(*config, std::move(run));
 }
 
@@ -191,16 +224,22 @@ void dev(Context& context, const DevOptions& options) {
     const std::string data = dev_data(options, scratch);
     if (options.brokers > 1) {
         context.exit_code = run_dev_cluster(
-            {data, options.port, options.brokers, options.racks, options.overrides});
+            {data, options.port, options.brokers, options.racks, options.overrides, context.json()});
         return;
     }
     const int port = options.port == 0 ? probe_port(0) : options.port;
     const auto config = broker::make_broker_config(dev_config(options, data, port));
-    if (!config.ok()) throw Failure{cli::kUsage, config.status().message(), ""};
+    if (!config.ok()) {
+        throw Failure{cli::kUsage, config.status().message(), "correct --host or the --override"};
+    }
     RunOptions run;
     run.quiet = true;
     run.format_if_empty = true;
-    run.on_ready = [&](const std::vector<int>&) { print_ready(options, port, data, started); };
+    run.json = context.json();
+    run.on_ready = [&](const std::vector<int>& ports) {
+        if (context.json()) return print_ready_json("DevReady", *config, ports, data);
+        print_ready(options, port, data, started);
+    };
     context.exit_code = run_broker(*config, std::move(run));
 }
 
@@ -212,10 +251,10 @@ struct CheckOptions {
 };
 
 void check(Context& context, const CheckOptions& options) {
-    const ConfigFile file = read_config_file(options.file);
+    const ConfigFile file = read_config(options.file);
     const auto notes = check_config_file(file, options.strict);
     if (context.json()) {
-        nlohmann::ordered_json items = nlohmann::ordered_json::array();
+        cli::Json items = cli::Json::array();
         for (const ConfigNote& note : notes) {
             items.push_back({{"level", note.level == NoteLevel::Error ? "error" : "warning"},
                              {"line", note.line},
@@ -223,16 +262,39 @@ void check(Context& context, const CheckOptions& options) {
                              {"text", note.text},
                              {"hint", note.hint}});
         }
-        const nlohmann::ordered_json json{
-            {"apiVersion", "v1"}, {"kind", "ConfigCheck"}, {"items", items}};
-        std::cout << json.dump(2) << '\n';
+        cli::print_items("ConfigCheck", std::move(items));
     } else {
         std::cout << print_notes(file, notes);
     }
-    if (any_error(notes)) context.exit_code = cli::kUsage;
+    if (!any_error(notes)) return;
+    context.exit_code = cli::kUsage;
+    if (!context.json()) throw bad_config(file, notes);
 }
 
-void add_dev_signals(CLI::App& dev_command, const std::shared_ptr<DevOptions>& options) {
+void reference(const Context& context) {
+    if (!context.json()) {
+        std::cout << config_reference();
+        return;
+    }
+    using cli::Json;
+    Json items = Json::array();
+    for (const ConfigReferenceRow& row : config_reference_rows()) {
+        items.push_back({{"resource", row.resource},
+                         {"key", row.key},
+                         {"effect", row.effect},
+                         {"type", row.type},
+                         {"default", row.standard ? Json(*row.standard) : Json(nullptr)},
+                         {"required", row.required},
+                         {"valid", row.valid},
+                         {"dynamic", row.dynamic},
+                         {"brokerKey", row.broker_key},
+                         {"text", row.text}});
+    }
+    cli::print_items("ConfigReference", std::move(items));
+}
+
+void add_dev_signals(CLI::App& dev_command, Context& context,
+                     const std::shared_ptr<DevOptions>& options) {
     struct Verb {
         const char* name;
         const char* help;
@@ -250,11 +312,17 @@ void add_dev_signals(CLI::App& dev_command, const std::shared_ptr<DevOptions>& o
         auto words = std::make_shared<std::vector<std::string>>();
         command->add_option("id", *words, "ids of nodes, or domains: FD1, UD0")->required();
         command->add_option("--data", options->data, "the cluster's directory (the last one)");
-        command->callback([words, options, signal = verb.signal] {
-            if (signal == kStart)
+        cli::add_output_option(*command, context);
+        command->callback([&context, words, options, verb] {
+            if (verb.signal == kStart)
                 start_dev_nodes(options->data, *words);
             else
-                signal_dev_nodes(options->data, *words, signal);
+                signal_dev_nodes(options->data, *words, verb.signal);
+            if (!context.json()) return;
+            cli::Json items = cli::Json::array();
+            for (const std::string& word : *words)
+                items.push_back({{"id", word}, {"done", verb.name}});
+            cli::print_items("DevNodeList", std::move(items));
         });
     }
 }
@@ -268,8 +336,9 @@ void add_config_file_commands(CLI::App& root, Context& context) {
     cli::add_output_option(*command, context);
     command->callback([&context, options] { check(context, *options); });
 
-    CLI::App* reference = config->add_subcommand("reference", "every key, in Markdown");
-    reference->callback([] { std::cout << config_reference(); });
+    CLI::App* keys = config->add_subcommand("reference", "every key, in Markdown");
+    cli::add_output_option(*keys, context);
+    keys->callback([&context] { reference(context); });
 }
 
 }  // namespace
@@ -283,19 +352,22 @@ void add_node_commands(CLI::App& root, Context& context) {
     command->add_option("--cluster-id", options->cluster_id,
                         "for directories that are still empty; all nodes of a cluster share it");
     command->add_flag("--strict", options->strict, "unknown keys are errors");
+    cli::add_output_option(*command, context);
     command->callback([&context, options] { start(context, *options); });
 
     CLI::App* quick = root.add_subcommand("dev", "a node, or a cluster, to try things; ready at once");
     auto dev_options = std::make_shared<DevOptions>();
     quick->add_option("--data", dev_options->data, "directory to keep (temporary)");
-    quick->add_option("--port", dev_options->port, "port of the Kafka API; 0 takes a free one");
+    quick->add_option("--port", dev_options->port, "port of the Kafka API; 0 takes a free one")
+        ->check(CLI::Range(0, 65'535));
     quick->add_option("--host", dev_options->host, "address to listen on");
     quick->add_option("--override", dev_options->overrides, "key=value of the node's config")
         ->allow_extra_args(false);
     quick->add_option("--brokers", dev_options->brokers, "that many nodes, one process each")
         ->check(CLI::Range(1, kDevBrokersMax));
     quick->add_option("--racks", dev_options->racks, "their racks: fault x update domains, 3x2");
-    add_dev_signals(*quick, dev_options);
+    cli::add_output_option(*quick, context);
+    add_dev_signals(*quick, context, dev_options);
     quick->callback([&context, quick, dev_options] {
         if (quick->get_subcommands().empty()) dev(context, *dev_options);
     });

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <cstdio>
 #include <map>
 #include <memory>
 #include <random>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "app/format.h"
+#include "cli/report.h"
 #include "millrace/api/session.h"
 #include "millrace/base/log.h"
 #include "millrace/broker/node.h"
@@ -36,11 +36,6 @@ constexpr int kExitOk = 0;
 constexpr int kExitFailed = 1;
 /// Requests in flight get this long after the controlled shutdown.
 constexpr Duration kDrainTime = seconds(5);
-
-void print_error(const std::string& problem, const std::string& fix) {
-    std::fprintf(stderr, "error: %s\n", problem.c_str());
-    if (!fix.empty()) std::fprintf(stderr, "fix:   %s\n", fix.c_str());
-}
 
 /// What an operator can do about a failed start.
 std::string fix_for(const Status& status, const RunOptions& options) {
@@ -181,7 +176,7 @@ class Run {
         if (const int code = bind(); code != kExitOk) return code;
         const Status signals = runtime_.on_stop_signal([this](int) { on_signal(); });
         if (!signals.ok()) {
-            print_error(signals.to_string(), "");
+            print_error(signals.to_string(), "look at the limits of this process");
             return kExitFailed;
         }
         node_ = std::make_unique<broker::Node>(
@@ -284,6 +279,10 @@ class Run {
             log_info(kLog, "listening on {}", listener.to_string());
         }
         if (options_.on_ready) options_.on_ready(ports_);
+    }
+
+    void print_error(const std::string& problem, const std::string& fix) const {
+        cli::print_failure({kExitFailed, problem, fix}, options_.json);
     }
 
     void on_fatal(const std::string& cause) {

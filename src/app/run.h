@@ -11,6 +11,7 @@ namespace millrace::app {
 /// What a start may be told beside its config file.
 struct RunOptions {
     bool quiet = false;             // log warnings and errors only
+    bool json = false;              // failures in the machine form
     bool format_if_empty = false;   // `dev`, and `start` with an empty directory
     std::string cluster_id;         // of a directory that is formatted; empty: a new one
     std::string config_path;        // for messages; empty when made by `dev`

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "cli/report.h"
 #include "cli/shim.h"
 #include "millrace/base/nearest.h"
 
@@ -101,25 +102,19 @@ Failure usage_failure(CLI::App& root, const std::vector<std::string>& words,
     return failure;
 }
 
-int report(const Context& context, const Failure& failure) {
-    if (context.json() && !failure.json.empty()) {
-        std::cerr << failure.json << '\n';
-    } else if (context.json()) {
-        nlohmann::ordered_json json;
-        json["apiVersion"] = "v1";
-        json["kind"] = "Error";
-        json["error"] = failure.error;
-        if (!failure.fix.empty()) json["fix"] = failure.fix;
-        json["exitCode"] = failure.exit_code;
-        std::cerr << json.dump() << '\n';
-    } else {
-        std::cerr << "error: " << failure.error << '\n';
-        if (!failure.fix.empty()) std::cerr << "  fix: " << failure.fix << '\n';
+/// A failure before the command ran has not brought its options into the context.
+int report(CLI::App& root, const Context& context, const std::vector<std::string>& words,
+           Failure failure) {
+    const bool json = context.json() || wants_json(words);
+    if (json && failure.json.empty() && words.front() == "rebalance-rackaware") {
+        failure.json = rebalance_usage_json(failure.error);
     }
-    return failure.exit_code;
+    if (failure.fix.empty()) failure.fix = usual_fix(failure, full_name(command_of(root, words)));
+    return print_failure(failure, json);
 }
 
-/// -o json is asked for, though parsing may not have come to it.
+}  // namespace
+
 bool wants_json(const std::vector<std::string>& words) {
     for (size_t i = 0; i < words.size(); ++i) {
         if (words[i] == "-ojson" || words[i] == "-o=json" || words[i] == "--output=json") return true;
@@ -129,16 +124,23 @@ bool wants_json(const std::vector<std::string>& words) {
     return false;
 }
 
-/// A failure before the command ran: its options may not have reached the context.
-int report_early(Context& context, const std::vector<std::string>& words, Failure failure) {
-    if (!words.empty() && words.front() == "rebalance-rackaware" && wants_json(words)) {
-        context.output = "json";
-        if (failure.json.empty()) failure.json = rebalance_usage_json(failure.error);
+int print_failure(const Failure& failure, bool json) {
+    if (json && !failure.json.empty()) {
+        std::cerr << failure.json << '\n';
+    } else if (json) {
+        nlohmann::ordered_json form;
+        form["apiVersion"] = "v1";
+        form["kind"] = "Error";
+        form["error"] = failure.error;
+        form["fix"] = failure.fix;
+        form["exitCode"] = failure.exit_code;
+        std::cerr << form.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    } else {
+        std::cerr << "error: " << failure.error << '\n';
+        if (!failure.fix.empty()) std::cerr << "  fix: " << failure.fix << '\n';
     }
-    return report(context, failure);
+    return failure.exit_code;
 }
-
-}  // namespace
 
 CLI::App* find_command(CLI::App& app, const std::string& name) {
     for (CLI::App* sub : app.get_subcommands(nullptr)) {
@@ -235,10 +237,10 @@ int run(int argc, const char* const* argv, const std::function<void(CLI::App&, C
         std::cout << command->help(parent != nullptr ? full_name(parent) : "");
         return kDone;
     } catch (const CLI::ParseError& error) {
-        return report_early(context, words, usage_failure(root, words, error));
+        return report(root, context, words, usage_failure(root, words, error));
     } catch (const Failure& failure) {
         std::cout.flush();
-        return report_early(context, words, failure);
+        return report(root, context, words, failure);
     }
 }
 

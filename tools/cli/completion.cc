@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <iostream>
+#include <map>
 
 #include "cli/group_client.h"
 #include "cli/output.h"
@@ -115,19 +116,24 @@ std::vector<std::string> complete(CLI::App& root, const std::vector<std::string>
     return candidates;
 }
 
-void add_completion(CLI::App& root, Context&) {
+void add_completion(CLI::App& root, Context& context) {
     CLI::App* command = root.add_subcommand("completion", "script for bash, zsh or fish");
     auto shell = std::make_shared<std::string>();
     command->add_option("shell", *shell, "bash, zsh or fish")->required();
-    command->callback([shell] {
-        if (*shell == "bash")
-            std::cout << kBash;
-        else if (*shell == "zsh")
-            std::cout << kZsh;
-        else if (*shell == "fish")
-            std::cout << kFish;
-        else
+    add_output_option(*command, context);
+    command->callback([&context, shell] {
+        const std::map<std::string, const char*> scripts = {
+            {"bash", kBash}, {"zsh", kZsh}, {"fish", kFish}};
+        const auto script = scripts.find(*shell);
+        if (script == scripts.end()) {
             throw Failure{kUsage, fmt::format("no script for '{}'", *shell), "bash, zsh or fish"};
+        }
+        if (!context.json()) {
+            std::cout << script->second;
+        } else {
+            print_items("CompletionScript",
+                        Json::array({{{"shell", *shell}, {"script", script->second}}}));
+        }
     });
 
     CLI::App* words = root.add_subcommand("__complete", "")->group("");

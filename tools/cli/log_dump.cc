@@ -5,6 +5,10 @@
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <iostream>
 #include <limits>
 
@@ -230,6 +234,14 @@ void dump_producers(const std::string& path) {
     }
 }
 
+/// A file of no kind that we know is passed over, as Kafka's dumper does; one that is not there is
+/// an error.
+void check_exists(const std::string& path) {
+    if (::access(path.c_str(), F_OK) == 0) return;
+    throw Failure{kNotFound, fmt::format("cannot read {}: {}", path, std::strerror(errno)),
+                  "give the path of a file that is there and readable"};
+}
+
 void dump(const Options& options) {
     for (const std::string& path : options.files) {
         std::cout << "Dumping " << path << '\n';
@@ -243,8 +255,10 @@ void dump(const Options& options) {
             dump_txn_index(path);
         else if (path.ends_with(".snapshot"))
             dump_producers(path);
-        else
+        else {
+            check_exists(path);
             std::cerr << "Ignoring unknown file " << path << '\n';
+        }
     }
 }
 
@@ -265,10 +279,12 @@ void add_log_dump(CLI::App& log, Context& context) {
         Json items = Json::array();
         for (const std::string& path : options->files) {
             Json file = dump_json(path, options->deep, options->print_data);
-            if (file.is_null())
-                std::cerr << "Ignoring unknown file " << path << '\n';
-            else
+            if (!file.is_null()) {
                 items.push_back(std::move(file));
+                continue;
+            }
+            check_exists(path);
+            std::cerr << "Ignoring unknown file " << path << '\n';
         }
         print_items("LogDump", std::move(items));
     });

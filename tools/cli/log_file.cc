@@ -24,17 +24,19 @@ Buffer read_log_file(const std::string& path) {
     std::ifstream in(path, std::ios::binary | std::ios::ate);
     if (!in.is_open()) {
         throw Failure{errno == EACCES ? kDenied : kNotFound,
-                      fmt::format("cannot read {}: {}", path, std::strerror(errno)), ""};
+                      fmt::format("cannot read {}: {}", path, std::strerror(errno)),
+                      "give the path of a file that is there and readable"};
     }
     const std::streamoff size = in.tellg();
     if (size < 0 || size > kFileBytesMax) {
         throw Failure{kFailed, fmt::format("{} is no file of a log (or larger than 2 GiB)", path),
-                      ""};
+                      "give a .log, .index, .timeindex, .txnindex, .snapshot or .checkpoint file"};
     }
     Buffer bytes = Buffer::allocate(static_cast<size_t>(size));
     in.seekg(0);
     if (size > 0 && !in.read(reinterpret_cast<char*>(bytes.mutable_data()), size)) {
-        throw Failure{kFailed, fmt::format("{} could not be read to its end", path), ""};
+        throw Failure{kFailed, fmt::format("{} could not be read to its end", path),
+                      "look at the device; dmesg may say more"};
     }
     return bytes;
 }

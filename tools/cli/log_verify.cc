@@ -2,9 +2,12 @@
 #include <dirent.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <iostream>
 
 #include "cli/log_file.h"
@@ -33,7 +36,9 @@ std::vector<std::string> entries_of(const std::string& path) {
     std::vector<std::string> names;
     DIR* directory = opendir(path.c_str());
     if (directory == nullptr) {
-        throw Failure{kNotFound, fmt::format("cannot list {}", path), ""};
+        throw Failure{errno == EACCES ? kDenied : kNotFound,
+                      fmt::format("cannot list {}: {}", path, std::strerror(errno)),
+                      "give a log directory, a partition's directory or a .log file"};
     }
     while (const dirent* entry = readdir(directory)) {
         const std::string name = entry->d_name;
@@ -50,7 +55,9 @@ void gather(const std::string& path, int depth, std::vector<std::string>& logs) 
         if (path.ends_with(".log") && offset_in_name(path))
             logs.push_back(path);
         else if (depth == 0)
-            throw Failure{kUsage, fmt::format("{} is no .log file", path), ""};
+            throw Failure{::access(path.c_str(), F_OK) == 0 ? kUsage : kNotFound,
+                          fmt::format("{} is no directory and no .log file", path),
+                          "give a log directory, a partition's directory or a .log file"};
         return;
     }
     if (depth > 2) return;

@@ -150,7 +150,7 @@ std::vector<std::string> split(std::string_view text, char separator) {
 std::pair<std::string, std::string> key_value(const std::string& text) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {
-        throw Failure{kUsage, fmt::format("'{}' is not key=value", text), ""};
+        throw Failure{kUsage, fmt::format("'{}' is not key=value", text), "write key=value"};
     }
     return {text.substr(0, equals), text.substr(equals + 1)};
 }

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "millrace/base/uuid.h"
 
@@ -61,7 +62,25 @@ TEST_F(StorageCommand, FormatsAndSaysSo) {
     EXPECT_NE(out_.find("cluster.id=some-id"), std::string::npos);
     EXPECT_EQ(run({"format", "-t", "some-id", "-c", config_, "--standalone"}), 1);
     EXPECT_EQ(err_.find("error: Log directory " + folder_ + "/a is already formatted."), 0u);
-    EXPECT_NE(err_.find("\nfix:   add --ignore-formatted"), std::string::npos);
+    EXPECT_NE(err_.find("\n  fix: add --ignore-formatted"), std::string::npos);
+}
+
+TEST_F(StorageCommand, SpeaksJson) {
+    using nlohmann::json;
+    EXPECT_EQ(run({"format", "-t", "some-id", "-c", config_, "-s", "-o", "json"}), 0) << err_;
+    EXPECT_EQ(json::parse(out_)["kind"], "StorageFormat");
+    EXPECT_EQ(run({"info", "-c", config_, "--output=json"}), 0) << err_;
+    const json info = json::parse(out_)["items"][0];
+    EXPECT_EQ(info["directories"], json({folder_ + "/a", folder_ + "/b"}));
+    EXPECT_EQ(info["metadata"]["cluster.id"], "some-id");
+    EXPECT_EQ(info["problems"], json::array());
+    EXPECT_EQ(run({"random-uuid", "-o", "json"}), 0);
+    EXPECT_EQ(json::parse(out_)["items"][0]["text"].get<std::string>().size(), 22u);
+    EXPECT_EQ(run({"format", "-t", "some-id", "-c", config_, "-s", "-o", "json"}), 1);
+    EXPECT_EQ(out_, "");
+    EXPECT_EQ(json::parse(err_)["exitCode"], 1);
+    EXPECT_EQ(run({"formt", "-o", "json"}), 2);
+    EXPECT_EQ(json::parse(err_)["fix"], "did you mean 'format'?");
 }
 
 TEST_F(StorageCommand, UsageErrorsEndWithTwo) {

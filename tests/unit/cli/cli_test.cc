@@ -8,6 +8,8 @@
 
 #include "cli/murmur2.h"
 #include "cli/output.h"
+#include "cli/report.h"
+#include "millrace/base/error_code.h"
 #include "unit/cli/run_words.h"
 
 namespace millrace::cli {
@@ -55,11 +57,26 @@ TEST(CliErrors, SayWhatAndHow) {
          "  fix: give a number, or all for the cluster's default\n"},
         {{"config", "set", "topic", "t", "retention.ms"},
          kUsage,
-         "error: 'retention.ms' is not key=value\n"},
+         "error: 'retention.ms' is not key=value\n  fix: write key=value\n"},
         {{"completion", "tcsh"}, kUsage, "error: no script for 'tcsh'\n  fix: bash, zsh or fish\n"},
         {{"log", "dump", "/nonexistent/00000000000000000000.log"},
          kNotFound,
-         "error: cannot read /nonexistent/00000000000000000000.log: No such file or directory\n"},
+         "error: cannot read /nonexistent/00000000000000000000.log: No such file or directory\n"
+         "  fix: give the path of a file that is there and readable\n"},
+        {{"log", "dump", "/nonexistent", "-o", "json"},
+         kNotFound,
+         "{\"apiVersion\":\"v1\",\"kind\":\"Error\",\"error\":\"cannot read /nonexistent: No such "
+         "file or directory\",\"fix\":\"give the path of a file that is there and readable\","
+         "\"exitCode\":5}\n"},
+        // Found before the options were read.
+        {{"topik", "list", "-o", "json"},
+         kUsage,
+         "{\"apiVersion\":\"v1\",\"kind\":\"Error\",\"error\":\"no command 'topik'\",\"fix\":\"did "
+         "you mean 'topic'?   millrace topic list -o json\",\"exitCode\":2}\n"},
+        {{"topic", "create", "--output=json"},
+         kUsage,
+         "{\"apiVersion\":\"v1\",\"kind\":\"Error\",\"error\":\"name is required\",\"fix\":"
+         "\"millrace topic create --help\",\"exitCode\":2}\n"},
         // Nothing listens on port 1 of this machine.
         {{"topic", "list", "-b", "127.0.0.1:1", "-o", "json"},
          kNoConnection,
@@ -72,6 +89,23 @@ TEST(CliErrors, SayWhatAndHow) {
         EXPECT_EQ(outcome.exit_code, c.exit_code) << c.err;
         EXPECT_EQ(outcome.err, c.err);
     }
+}
+
+TEST(CliErrors, AFixForThoseThatSayNone) {
+    const struct {
+        Failure failure;
+        const char* fix;
+    } cases[] = {
+        {{kFailed, "", "", static_cast<int16_t>(ErrorCode::InvalidTopicException)},
+         "a name has 1 to 249 letters, digits, dots, underscores and dashes"},
+        {{kFailed, "", "", static_cast<int16_t>(ErrorCode::InvalidReplicationFactor)},
+         "ask for no more replicas than there are brokers: millrace cluster shows them"},
+        {{kUsage, "", ""}, "millrace topic list --help"},
+        {{kNotFound, "", "", static_cast<int16_t>(ErrorCode::UnknownTopicOrPartition)},
+         "check the name; the list commands show what there is"},
+        {{kFailed, "", ""}, "the broker's log says more; millrace health looks at the cluster"},
+    };
+    for (const auto& c : cases) EXPECT_EQ(usual_fix(c.failure, "millrace topic list"), c.fix);
 }
 
 TEST(CliHelp, ListsTheCommands) {
@@ -100,6 +134,9 @@ TEST(CliCompletion, KnowsCommandsAndOptions) {
     EXPECT_EQ(run_millrace({"__complete", "--", "topic", "create", "--par"}).out, "--partitions\n");
     EXPECT_EQ(run_millrace({"__complete", "--", "completion", ""}).out, "bash\nzsh\nfish\n");
     EXPECT_NE(run_millrace({"completion", "bash"}).out.find("__complete"), std::string::npos);
+    const auto zsh = nlohmann::json::parse(run_millrace({"completion", "zsh", "-o", "json"}).out);
+    EXPECT_EQ(zsh["items"][0]["shell"], "zsh");
+    EXPECT_NE(zsh["items"][0]["script"].get<std::string>().find("compdef"), std::string::npos);
 }
 
 /// The files and the dumps were made by Kafka 4.3.1 (tests/golden/log_dir).
