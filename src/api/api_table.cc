@@ -15,6 +15,7 @@ void serve_alter_client_quotas(ServeCall&&);
 void serve_alter_configs(ServeCall&&);
 void serve_alter_partition(ServeCall&&);
 void serve_alter_partition_reassignments(ServeCall&&);
+void serve_alter_replica_log_dirs(ServeCall&&);
 void serve_alter_user_scram_credentials(ServeCall&&);
 void serve_api_versions(ServeCall&&);
 void serve_assign_replicas_to_dirs(ServeCall&&);
@@ -116,6 +117,7 @@ constexpr ApiRow kRows[] = {
     {ApiKey::DeleteAcls, kBoth, serve_delete_acls},
     {ApiKey::DescribeConfigs, kBoth, serve_describe_configs},
     {ApiKey::AlterConfigs, kBoth, serve_alter_configs},
+    {ApiKey::AlterReplicaLogDirs, kBroker, serve_alter_replica_log_dirs},
     {ApiKey::DescribeLogDirs, kBroker, serve_describe_log_dirs},
     {ApiKey::CreatePartitions, kBoth, serve_create_partitions},
     {ApiKey::CreateDelegationToken, kBoth, serve_create_delegation_token},

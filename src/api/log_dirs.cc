@@ -1,9 +1,9 @@
-// src/api/log_dirs.cc: DescribeLogDirs (35), DescribeProducers (61).
+// src/api/log_dirs.cc: AlterReplicaLogDirs (34), DescribeLogDirs (35), DescribeProducers (61).
 //
-// Served: DescribeLogDirs v1-5, DescribeProducers v0.
+// Served: AlterReplicaLogDirs v1-2, DescribeLogDirs v1-5, DescribeProducers v0.
 // Behavior: dataplane.md D.7 and D.8.
 // Version notes: v4 sizes of the file system, v5 cordoned directories (KIP-1066).
-// Not done: future copies (AlterReplicaLogDirs, 34).
+// Not done: authorization.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -13,6 +13,8 @@
 #include "api/serve.h"
 #include "millrace/env/clock.h"
 #include "millrace/env/disk.h"
+#include "millrace/wire/gen/alter_replica_log_dirs_request.h"
+#include "millrace/wire/gen/alter_replica_log_dirs_response.h"
 #include "millrace/wire/gen/describe_log_dirs_request.h"
 #include "millrace/wire/gen/describe_log_dirs_response.h"
 #include "millrace/wire/gen/describe_producers_request.h"
@@ -57,6 +59,16 @@ void describe_dir(broker::Shard& shard, broker::LogDir& dir, const Wanted& asked
         entry.partition_index = log.partition().partition.value;
         entry.partition_size = static_cast<int64_t>(log.size_bytes());
         entry.offset_lag = std::max<int64_t>(log.high_watermark() - log.log_end_offset(), 0);
+    });
+    dir.store->for_each_future([&](storage::Log& log) {
+        if (asked && !asked->contains(log.partition())) return;
+        auto& entry = by_topic[log.partition().topic].emplace_back();
+        entry.partition_index = log.partition().partition.value;
+        entry.partition_size = static_cast<int64_t>(log.size_bytes());
+        entry.is_future_key = true;
+        broker::Partition* current = shard.partition(log.topic_id(), log.partition().partition);
+        entry.offset_lag =
+            current == nullptr ? -1 : current->log().log_end_offset() - log.log_end_offset();
     });
     for (auto& [name, partitions] : by_topic) {
         auto& topic = out.topics.emplace_back();
@@ -103,6 +115,42 @@ void handle_describe_log_dirs(RequestContext&& context, Request request, Reply<R
     reply.send(std::move(response));
 }
 
+/// Kafka's limit for the name of the copy's folder.
+bool future_name_fits(const std::string& topic, int32_t partition) {
+    constexpr size_t kFolderNameMax = 255;
+    const std::string tail = "-" + std::to_string(partition) + ".-future";
+    return topic.size() + tail.size() + 32 <= kFolderNameMax;
+}
+
+void handle_alter_replica_log_dirs(RequestContext&& context,
+                                   wire::AlterReplicaLogDirsRequest request,
+                                   Reply<wire::AlterReplicaLogDirsResponse> reply) {
+    std::map<std::string, std::vector<std::pair<int32_t, ErrorCode>>> by_topic;
+    for (const auto& dir : request.dirs) {
+        for (const auto& topic : dir.topics) {
+            for (const int32_t index : topic.partitions) {
+                const ErrorCode error =
+                    future_name_fits(topic.name, index)
+                        ? context.shard().alter_log_dir({topic.name, PartitionIndex(index)},
+                                                        dir.path)
+                        : ErrorCode::InvalidTopicException;
+                by_topic[topic.name].emplace_back(index, error);
+            }
+        }
+    }
+    wire::AlterReplicaLogDirsResponse response;
+    for (const auto& [name, partitions] : by_topic) {
+        auto& topic = response.results.emplace_back();
+        topic.topic_name = name;
+        for (const auto& [index, error] : partitions) {
+            auto& entry = topic.partitions.emplace_back();
+            entry.partition_index = index;
+            entry.error_code = code(error);
+        }
+    }
+    reply.send(std::move(response));
+}
+
 void handle_describe_producers(RequestContext&& context, wire::DescribeProducersRequest request,
                                Reply<wire::DescribeProducersResponse> reply) {
     broker::Shard& shard = context.shard();
@@ -130,6 +178,10 @@ void handle_describe_producers(RequestContext&& context, wire::DescribeProducers
     reply.send(std::move(response));
 }
 
+void serve_alter_replica_log_dirs(ServeCall&& call) {
+    serve<wire::AlterReplicaLogDirsRequest, wire::AlterReplicaLogDirsResponse>(
+        std::move(call), handle_alter_replica_log_dirs);
+}
 void serve_describe_log_dirs(ServeCall&& call) {
     serve<Request, Response>(std::move(call), handle_describe_log_dirs);
 }

@@ -131,7 +131,15 @@ void LogCleaner::settle_lines() {
         if (bad != uncleanable_.end() && bad->second == partition.topic_id()) {
             kept_uncleanable.insert(*bad);
         }
-        const auto line = lines_[dir].find(partition.name());
+        auto line = lines_[dir].find(partition.name());
+        for (auto other = lines_.begin(); other != lines_.end() && line == lines_[dir].end();
+             ++other) {
+            // It moved, and was not compacted meanwhile: its line goes with it.
+            const auto found = other->second.find(partition.name());
+            if (found == other->second.end()) continue;
+            line = lines_[dir].insert(*found).first;
+            changed_.insert(dir);
+        }
         if (line == lines_[dir].end() || line->second.topic_id != partition.topic_id()) return;
         Line settled = line->second;
         if (truncated && *truncated < settled.offset) {
@@ -159,6 +167,7 @@ std::shared_ptr<LogCleaner::Work> LogCleaner::choose() {
     storage::CleaningPlan best_plan;
     shard_.for_each_partition([&](Partition& partition) {
         if (partition.offline() || !partition.log().config().cleanup_compact) return;
+        if (shard_.moving_directory(partition)) return;
         LogDir* dir = shard_.log_dirs().find(partition.directory_id());
         if (dir == nullptr || !dir->online || uncleanable_.contains({dir->id, partition.name()})) {
             return;
@@ -269,7 +278,9 @@ void LogCleaner::write_lines(void (LogCleaner::*next)()) {
 }
 
 void LogCleaner::step() {
-    if (work_->job->overtaken() || !work_->dir->online) {
+    const Partition* partition = shard_.partition(work_->topic_id, work_->partition.partition);
+    const bool moving = partition != nullptr && shard_.moving_directory(*partition);
+    if (work_->job->overtaken() || moving || !work_->dir->online) {
         return give_up({Errc::Cancelled, "the log changed"});
     }
     work_->step_started = shard_.env().clock.now();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "millrace/base/log.h"
@@ -125,6 +126,7 @@ struct LogDirs::Loading {
         size_t running = 0;
     };
     std::vector<PerDir> dirs;
+    std::set<std::string> futures;  // folders of copies that are being moved here
     size_t dirs_left = 0;
     Instant next_progress_line{};
     MoveFunction<void()> done;
@@ -182,7 +184,8 @@ void LogDirs::load(ConfigFor config_for, MoveFunction<void()> done) {
             if (folder.kind == storage::PartitionFolderKind::Delete) {
                 dir.store->remove_leftover(folder.name);
             }
-            if (folder.kind != storage::PartitionFolderKind::Live) continue;
+            const bool future = folder.kind == storage::PartitionFolderKind::Future;
+            if (folder.kind != storage::PartitionFolderKind::Live && !future) continue;
             ++live;
             storage::LogLoadJob::Input input;
             input.directory = dir.path + "/" + folder.name;
@@ -194,11 +197,13 @@ void LogDirs::load(ConfigFor config_for, MoveFunction<void()> done) {
             input.high_watermark = at_or_zero(checkpoints->high_watermarks, folder.partition);
             // A log that is compacted no more still has gaps, also above its line: a cleaning may
             // have been cut short.
-            if (checkpoints->cleaned.contains(folder.partition)) {
+            // A copy has those of the log that it was made from.
+            if (future || checkpoints->cleaned.contains(folder.partition)) {
                 input.cleaned_to = Offset(storage::LogConfig::kForever);
             }
             input.now = env_.clock.wall();
             input.seed = env_.seed ^ std::hash<TopicPartition>{}(folder.partition);
+            if (future) loading->futures.insert(input.directory);
             loading->dirs[i].inputs.push_back(std::move(input));
         }
         if (live > 0) {
@@ -241,11 +246,18 @@ void LogDirs::on_batch_loaded(const std::shared_ptr<Loading>& loading, size_t di
         if (!dir.online) break;
         const std::string folder = job->input().directory;
         const storage::LoadReport report = job->report();
+        const bool future = loading->futures.contains(folder);
         if (job->status().errc() == Errc::Corrupt) {
-            on_damaged(dir, std::move(job));
+            if (future) {
+                log_warn(kLog, "{} is given up: {}", folder, job->status().message());
+                dir.store->remove_leftover(folder.substr(folder.rfind('/') + 1));
+            } else {
+                on_damaged(dir, std::move(job));
+            }
             continue;
         }
-        Result<storage::Log*> log = dir.store->adopt(std::move(job));
+        Result<storage::Log*> log = future ? dir.store->adopt_future(std::move(job))
+                                           : dir.store->adopt(std::move(job));
         if (!log.ok()) {
             take_offline(dir, folder + ": " + log.status().to_string());
             break;

@@ -24,7 +24,7 @@ Partition::Partition(PartitionHost& host, TopicPartition name, Uuid topic_id, st
       name_(std::move(name)),
       topic_id_(topic_id),
       directory_id_(directory_id),
-      log_(log) {
+      log_(&log) {
     set_settings(std::move(settings));
 }
 
@@ -36,15 +36,27 @@ Partition::~Partition() {
 
 void Partition::set_settings(std::shared_ptr<const TopicSettings> settings) {
     settings_ = std::move(settings);
-    log_.set_config(settings_->log);
+    log_->set_config(settings_->log);
     const NodeId self = host_.node_id;
     leader_throttled_ = settings_->leader_throttled.contains(name_.partition, self);
     follower_throttled_ = settings_->follower_throttled.contains(name_.partition, self);
     if (leader_) leader_->set_min_insync_replicas(settings_->topic.min_insync_replicas);
 }
 
+void Partition::switch_log(storage::Log& log, Uuid directory_id) {
+    log.set_high_watermark(high_watermark());
+    log_ = &log;
+    directory_id_ = directory_id;
+    log_->set_config(settings_->log);
+    bytes_told_ = log_->size_bytes();
+    // A flush of the old log says nothing about this one.
+    if (alive_) *alive_ = false;
+    alive_.reset();
+    if (std::exchange(flushing_, false) || !flushes_.empty()) start_flush();
+}
+
 Offset Partition::high_watermark() const {
-    return leader_ ? leader_->high_watermark() : log_.high_watermark();
+    return leader_ ? leader_->high_watermark() : log_->high_watermark();
 }
 
 Status Partition::apply(const metadata::PartitionImage& image) {
@@ -65,7 +77,7 @@ Status Partition::become_leader(const metadata::PartitionImage& image) {
     leader_epoch_ = image.leader_epoch;
     partition_epoch_ = image.partition_epoch;
     leader_id_ = image.leader;
-    if (Status status = log_.assign_leader_epoch(leader_epoch_, log_.log_end_offset());
+    if (Status status = log_->assign_leader_epoch(leader_epoch_, log_->log_end_offset());
         !status.ok()) {
         fail(status);
         return status;
@@ -77,14 +89,14 @@ Status Partition::become_leader(const metadata::PartitionImage& image) {
     start.replicas = image.replicas;
     start.isr = image.isr;
     start.min_insync_replicas = settings_->topic.min_insync_replicas;
-    start.log_end = log_.log_end_offset();
-    start.high_watermark = std::min(log_.high_watermark(), start.log_end);
+    start.log_end = log_->log_end_offset();
+    start.high_watermark = std::min(log_->high_watermark(), start.log_end);
     start.replica_lag_time_max = host_.replica_lag_time_max;
     start.now = host_.clock.now();
     leader_ = std::make_unique<replication::Leader>(std::move(start));
-    told_end_ = follower_told_end_ = log_.log_end_offset();
-    bytes_told_ = log_.size_bytes();
-    log_.set_high_watermark(leader_->high_watermark());
+    told_end_ = follower_told_end_ = log_->log_end_offset();
+    bytes_told_ = log_->size_bytes();
+    log_->set_high_watermark(leader_->high_watermark());
     host_.high_watermarks_moved = true;
     if (leader_->has_followers()) {
         // Arms the check of who falls behind.
@@ -117,7 +129,7 @@ void Partition::fail(const Status& status) {
     if (offline_) return;
     log_error(kLog, "{}: {}; the log directory goes offline", name_.to_string(),
               status.to_string());
-    const std::string directory = log_.directory();
+    const std::string directory = log_->directory();
     go_offline();
     host_.on_disk_failure(directory, status);
 }
@@ -139,7 +151,7 @@ ProduceOutcome Partition::produce(Buffer batch, int16_t acks, storage::Verificat
     if (acks == -1) {
         outcome.error = leader_->check_acks_all();
         if (outcome.error != ErrorCode::None) {
-            outcome.log_start_offset = log_.log_start_offset().value;
+            outcome.log_start_offset = log_->log_start_offset().value;
             return outcome;
         }
     }
@@ -153,7 +165,7 @@ ProduceOutcome Partition::produce(Buffer batch, int16_t acks, storage::Verificat
         // MESSAGE_TOO_LARGE and CORRUPT_MESSAGE are found before Kafka knows the log's start.
         if (verdict.error != ErrorCode::MessageTooLarge &&
             verdict.error != ErrorCode::CorruptMessage) {
-            outcome.log_start_offset = log_.log_start_offset().value;
+            outcome.log_start_offset = log_->log_start_offset().value;
         }
         return outcome;
     }
@@ -169,7 +181,7 @@ ProduceOutcome Partition::produce(Buffer batch, int16_t acks, storage::Verificat
 
 void Partition::append(storage::AppendInput input, ProduceOutcome& outcome) {
     input.leader_epoch = leader_epoch_;
-    Result<storage::AppendOutcome> appended = log_.append(std::move(input));
+    Result<storage::AppendOutcome> appended = log_->append(std::move(input));
     if (!appended.ok()) {
         fail(appended.status());
         outcome.error = ErrorCode::KafkaStorageError;
@@ -177,7 +189,7 @@ void Partition::append(storage::AppendInput input, ProduceOutcome& outcome) {
     }
     outcome.error = appended->error;
     if (outcome.error != ErrorCode::RecordListTooLarge) {
-        outcome.log_start_offset = log_.log_start_offset().value;
+        outcome.log_start_offset = log_->log_start_offset().value;
     }
     if (outcome.error != ErrorCode::None) return;
     outcome.base_offset = appended->base_offset.value;
@@ -227,14 +239,14 @@ ProduceOutcome Partition::append_marker(const MarkerAppend& marker) {
 
 void Partition::on_appended() {
     // With flush.messages the watermark may pass a record only once it is on the device.
-    if (flushing_ || log_.flush_due(host_.clock.wall())) {
+    if (flushing_ || log_->flush_due(host_.clock.wall())) {
         start_flush();
-    } else if (log_.deferred_bytes() > kDeferredBytesMax) {
+    } else if (log_->deferred_bytes() > kDeferredBytesMax) {
         on_write_due();
-    } else if (log_.deferred_bytes() > 0) {
+    } else if (log_->deferred_bytes() > 0) {
         write_later();
     } else {
-        advance_to(log_.log_end_offset());
+        advance_to(log_->log_end_offset());
     }
 }
 
@@ -252,10 +264,10 @@ void Partition::write_later() {
 
 void Partition::on_write_due() {
     if (offline_) return;
-    if (const Status status = log_.write_out(); !status.ok()) return fail(status);
+    if (const Status status = log_->write_out(); !status.ok()) return fail(status);
     if (!leader_ || flushing_) return;  // the end of the flush tells
     const std::shared_ptr<bool> alive = alive_;
-    advance_to(log_.log_end_offset());
+    advance_to(log_->log_end_offset());
     if (!alive || *alive) release_written();
 }
 
@@ -286,9 +298,9 @@ void Partition::advance_to(Offset end) {
 void Partition::start_flush() {
     if (flushing_) return;  // the running flush is followed by another where one is due
     flushing_ = true;
-    flush_target_ = log_.log_end_offset();
+    flush_target_ = log_->log_end_offset();
     if (!alive_) alive_ = std::make_shared<bool>(true);
-    log_.flush_async([this, alive = alive_](const Status& status) {
+    log_->flush_async([this, alive = alive_](const Status& status) {
         if (*alive) on_flushed(status);
     });
 }
@@ -300,10 +312,10 @@ void Partition::on_flushed(const Status& status) {
         return;
     }
     if (offline_ || !leader_) return;
-    if (const Status written = log_.write_out(); !written.ok()) return fail(written);
-    const bool again = log_.flush_due(host_.clock.wall());
+    if (const Status written = log_->write_out(); !written.ok()) return fail(written);
+    const bool again = log_->flush_due(host_.clock.wall());
     const std::shared_ptr<bool> alive = alive_;
-    advance_to(again ? std::max(told_end_, flush_target_) : log_.log_end_offset());
+    advance_to(again ? std::max(told_end_, flush_target_) : log_->log_end_offset());
     if (!*alive) return;
     if (again) start_flush();
     if (*alive) release_written();
@@ -337,8 +349,8 @@ void Partition::when_acked(Offset required, int16_t acks, Instant deadline,
 void Partition::carry_out(replication::LeaderOutput& output) {
     if (output.high_watermark_moved) {
         host_.high_watermarks_moved = true;
-        if (leader_) log_.set_high_watermark(leader_->high_watermark());
-        const uint64_t size = log_.size_bytes();
+        if (leader_) log_->set_high_watermark(leader_->high_watermark());
+        const uint64_t size = log_->size_bytes();
         if (!watches_.empty()) {
             watches_.notify(size > bytes_told_ ? static_cast<int64_t>(size - bytes_told_)
                                                : kWakeEveryFetch);
@@ -380,17 +392,17 @@ void Partition::arm_timer(Instant wake_at) {
 
 void Partition::delete_old_segments() {
     if (offline_) return;
-    Result<size_t> deleted = log_.delete_old_segments(host_.clock.wall());
+    Result<size_t> deleted = log_->delete_old_segments(host_.clock.wall());
     if (!deleted.ok()) {
         fail(deleted.status());
     } else if (*deleted > 0) {
         log_info(kLog, "{}: {} segments deleted by retention, log start is {}", name_.to_string(),
-                 *deleted, log_.log_start_offset().value);
+                 *deleted, log_->log_start_offset().value);
     }
 }
 
 void Partition::flush_if_due() {
-    if (!offline_ && !flushing_ && log_.flush_due(host_.clock.wall())) start_flush();
+    if (!offline_ && !flushing_ && log_->flush_due(host_.clock.wall())) start_flush();
 }
 
 }  // namespace millrace::broker

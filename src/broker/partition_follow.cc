@@ -20,8 +20,8 @@ Status Partition::become_follower(const metadata::PartitionImage& image) {
     leader_id_ = image.leader;
     if (!new_epoch) return {};
     // Without epochs the leader cannot tell where the logs part: only what is committed is sure.
-    if (log_.latest_epoch() == kNoLeaderEpoch && log_.log_end_offset() > log_.high_watermark()) {
-        if (cut_to(log_.high_watermark(), "its batches name no leader epoch") ==
+    if (log_->latest_epoch() == kNoLeaderEpoch && log_->log_end_offset() > log_->high_watermark()) {
+        if (cut_to(log_->high_watermark(), "its batches name no leader epoch") ==
             FollowResult::Failed) {
             return {Errc::IoError, name_.to_string() + " cannot be truncated"};
         }
@@ -38,21 +38,21 @@ std::optional<NodeId> Partition::followed_leader() const {
 }
 
 replication::FetchPosition Partition::follow_position() const {
-    return {leader_epoch_, log_.log_end_offset(), log_.latest_epoch(), log_.log_start_offset()};
+    return {leader_epoch_, log_->log_end_offset(), log_->latest_epoch(), log_->log_start_offset()};
 }
 
 FollowResult Partition::cut_to(Offset offset, const char* why) {
-    const Offset end = log_.log_end_offset();
+    const Offset end = log_->log_end_offset();
     // Also where nothing is to be cut: an epoch without records at the end would name an epoch in
     // the next fetch that the leader never had, and be told of divergence again, for ever.
-    if (offset < log_.high_watermark()) {
+    if (offset < log_->high_watermark()) {
         log_warn(kLog, "{}: cut to {}, below its high watermark {}: {}", name_.to_string(),
-                 offset.value, log_.high_watermark().value, why);
+                 offset.value, log_->high_watermark().value, why);
     } else if (offset < end) {
         log_info(kLog, "{}: cut from {} to {}: {}", name_.to_string(), end.value, offset.value,
                  why);
     }
-    const Result<bool> cut = log_.truncate_to(offset, host_.clock.wall());
+    const Result<bool> cut = log_->truncate_to(offset, host_.clock.wall());
     if (!cut.ok()) {
         fail(cut.status());
         return FollowResult::Failed;
@@ -67,10 +67,10 @@ FollowResult Partition::on_fetched(const replication::FetchPosition& asked,
                                    FetchedRecords fetched) {
     if (!followed_leader().has_value() || asked != follow_position()) return FollowResult::Done;
     if (fetched.diverging.has_value()) {
-        const storage::EpochEnd local = log_.end_offset_for(fetched.diverging->epoch);
+        const storage::EpochEnd local = log_->end_offset_for(fetched.diverging->epoch);
         const Offset cut = replication::divergence_cut(
-            *fetched.diverging, {local.epoch, local.end_offset}, log_.log_end_offset());
-        return cut_to(std::max(cut, log_.log_start_offset()), "the leader's log differs there");
+            *fetched.diverging, {local.epoch, local.end_offset}, log_->log_end_offset());
+        return cut_to(std::max(cut, log_->log_start_offset()), "the leader's log differs there");
     }
     if (!fetched.records.empty()) {
         if (const FollowResult result = append_fetched(fetched); result != FollowResult::Done) {
@@ -85,30 +85,30 @@ FollowResult Partition::append_fetched(const FetchedRecords& fetched) {
     const Result<Buffer> bytes = fetched.records.flatten();
     if (!bytes.ok()) return FollowResult::Pause;
     const auto appended =
-        log_.append_as_follower(bytes->view(), leader_epoch_, host_.clock.wall());
+        log_->append_as_follower(bytes->view(), leader_epoch_, host_.clock.wall());
     if (!appended.ok()) {
         fail(appended.status());
         return FollowResult::Failed;
     }
     if (appended->error == ErrorCode::None) return FollowResult::Done;
     log_warn(kLog, "{}: the leader's bytes at offset {} are refused: {}", name_.to_string(),
-             log_.log_end_offset().value, appended->reason);
+             log_->log_end_offset().value, appended->reason);
     return FollowResult::Pause;
 }
 
 /// The leader's high watermark and log start, as far as this log reaches.
 void Partition::follow_marks(const FetchedRecords& fetched) {
-    const Offset mark = std::min(fetched.high_watermark, log_.log_end_offset());
-    if (mark > log_.high_watermark()) {
-        log_.set_high_watermark(mark);
+    const Offset mark = std::min(fetched.high_watermark, log_->log_end_offset());
+    if (mark > log_->high_watermark()) {
+        log_->set_high_watermark(mark);
         host_.high_watermarks_moved = true;
-        const uint64_t size = log_.size_bytes();
+        const uint64_t size = log_->size_bytes();
         if (!watches_.empty()) watches_.notify(kWakeEveryFetch);
         bytes_told_ = size;
     }
-    const Offset start = std::min(fetched.log_start, log_.high_watermark());
-    if (start <= log_.log_start_offset()) return;
-    const Result<ErrorCode> moved = log_.advance_start(start);
+    const Offset start = std::min(fetched.log_start, log_->high_watermark());
+    if (start <= log_->log_start_offset()) return;
+    const Result<ErrorCode> moved = log_->advance_start(start);
     if (!moved.ok()) fail(moved.status());
 }
 
@@ -116,17 +116,17 @@ FollowResult Partition::reposition(Offset leader_start, Offset leader_end) {
     using Kind = replication::Reposition::Kind;
     if (!followed_leader().has_value()) return FollowResult::Done;
     const auto where =
-        replication::reposition(leader_start, leader_end, log_.log_end_offset());
+        replication::reposition(leader_start, leader_end, log_->log_end_offset());
     switch (where.kind) {
         case Kind::Keep: return FollowResult::Pause;  // the leader may think better of it
         case Kind::Truncate:
-            return cut_to(std::max(where.offset, log_.log_start_offset()),
+            return cut_to(std::max(where.offset, log_->log_start_offset()),
                           "the leader's log ends there");
         case Kind::StartAt: break;
     }
     log_info(kLog, "{}: the leader's log starts at {}, behind the end here: starting anew there",
              name_.to_string(), where.offset.value);
-    const Status status = log_.truncate_fully_and_start_at(where.offset, host_.clock.wall());
+    const Status status = log_->truncate_fully_and_start_at(where.offset, host_.clock.wall());
     if (!status.ok()) {
         fail(status);
         return FollowResult::Failed;

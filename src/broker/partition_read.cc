@@ -19,15 +19,15 @@ constexpr NodeId kConsumer{-1};
 }  // namespace
 
 Offset Partition::upper_bound(const PartitionFetch& fetch) const {
-    if (fetch.replica.value >= 0) return log_.log_end_offset();
-    return fetch.read_committed ? log_.last_stable_offset() : high_watermark();
+    if (fetch.replica.value >= 0) return log_->log_end_offset();
+    return fetch.read_committed ? log_->last_stable_offset() : high_watermark();
 }
 
 std::optional<storage::EpochEnd> Partition::divergence(const PartitionFetch& fetch,
                                                        ErrorCode& error) {
-    const storage::EpochEnd end = log_.end_offset_for(LeaderEpoch(fetch.last_fetched_epoch));
+    const storage::EpochEnd end = log_->end_offset_for(LeaderEpoch(fetch.last_fetched_epoch));
     if (end.epoch == kNoLeaderEpoch || end.end_offset == kNoOffset ||
-        fetch.fetch_offset < log_.log_start_offset().value) {
+        fetch.fetch_offset < log_->log_start_offset().value) {
         error = ErrorCode::OffsetOutOfRange;
         return std::nullopt;
     }
@@ -44,8 +44,8 @@ PartitionRead Partition::read(const PartitionFetch& fetch) {
     if (result.error != ErrorCode::None) return result;
     // Sampled before the read, as Kafka does: a reader may see bytes above the watermark it is told.
     const int64_t high_watermark_now = high_watermark().value;
-    const int64_t stable = log_.last_stable_offset().value;
-    const int64_t start = log_.log_start_offset().value;
+    const int64_t stable = log_->last_stable_offset().value;
+    const int64_t start = log_->log_start_offset().value;
     if (fetch.last_fetched_epoch >= 0) {
         result.diverging = divergence(fetch, result.error);
         if (result.error != ErrorCode::None) return result;
@@ -57,7 +57,7 @@ PartitionRead Partition::read(const PartitionFetch& fetch) {
         input.upper_bound = upper_bound(fetch);
         input.min_one_message = fetch.min_one_message;
         input.aborted_transactions = fetch.read_committed;
-        Result<storage::ReadOutcome> read = log_.read(input);
+        Result<storage::ReadOutcome> read = log_->read(input);
         if (!read.ok()) {
             fail(read.status());
             result.error = ErrorCode::KafkaStorageError;
@@ -86,17 +86,17 @@ OffsetLookup Partition::list_offset(int64_t timestamp, int32_t current_leader_ep
     result.error = check_epoch(current_leader_epoch, replica != NodeId(-2));
     if (result.error != ErrorCode::None) return result;
     if (timestamp == kEarliest || timestamp == kEarliestLocal) {
-        result.offset = log_.log_start_offset().value;
-        const auto first = log_.leader_epochs().earliest();
-        if (first && first->start_offset <= log_.log_start_offset()) {
+        result.offset = log_->log_start_offset().value;
+        const auto first = log_->leader_epochs().earliest();
+        if (first && first->start_offset <= log_->log_start_offset()) {
             result.leader_epoch = first->epoch.value;
         }
         return result;
     }
     if (timestamp == kLatestTiered || timestamp == kEarliestPendingUpload) return result;
 
-    const Offset bound = replica != kConsumer ? log_.log_end_offset()
-                         : read_committed     ? log_.last_stable_offset()
+    const Offset bound = replica != kConsumer ? log_->log_end_offset()
+                         : read_committed     ? log_->last_stable_offset()
                                               : high_watermark();
     // Until the watermark reaches this epoch's first record, what was committed before is unknown.
     const bool uncertain =
@@ -111,8 +111,8 @@ OffsetLookup Partition::list_offset(int64_t timestamp, int32_t current_leader_ep
         return result;
     }
     Result<std::optional<storage::TimestampOffset>> found =
-        timestamp == kMaxTimestamp ? log_.max_timestamp()
-                                   : log_.offset_for_timestamp(WallMs{timestamp});
+        timestamp == kMaxTimestamp ? log_->max_timestamp()
+                                   : log_->offset_for_timestamp(WallMs{timestamp});
     if (!found.ok()) {
         fail(found.status());
         result.error = ErrorCode::KafkaStorageError;
@@ -134,7 +134,7 @@ OffsetLookup Partition::offset_for_leader_epoch(int32_t leader_epoch,
     OffsetLookup result;
     result.error = check_epoch(current_leader_epoch, true);
     if (result.error != ErrorCode::None) return result;
-    const storage::EpochEnd end = log_.end_offset_for(LeaderEpoch(leader_epoch));
+    const storage::EpochEnd end = log_->end_offset_for(LeaderEpoch(leader_epoch));
     result.leader_epoch = end.epoch.value;
     result.offset = end.end_offset.value;
     return result;
@@ -147,12 +147,12 @@ ErrorCode Partition::delete_records(int64_t offset, int64_t& low_watermark) {
     if (topic.cleanup_compact && !topic.cleanup_delete) return ErrorCode::PolicyViolation;
     if (offset == -1) offset = high_watermark().value;
     if (offset < 0 || offset > high_watermark().value) return ErrorCode::OffsetOutOfRange;
-    Result<ErrorCode> moved = log_.advance_start(Offset(offset));
+    Result<ErrorCode> moved = log_->advance_start(Offset(offset));
     if (!moved.ok()) {
         fail(moved.status());
         return ErrorCode::KafkaStorageError;
     }
-    if (*moved == ErrorCode::None) low_watermark = log_.log_start_offset().value;
+    if (*moved == ErrorCode::None) low_watermark = log_->log_start_offset().value;
     return *moved;
 }
 

@@ -6,6 +6,7 @@
 
 #include "broker/fetch_driver.h"
 #include "broker/isr_changes.h"
+#include "broker/log_dir_moves.h"
 #include "millrace/base/log.h"
 #include "millrace/broker/controller_link.h"
 #include "millrace/broker/coordinator_host.h"
@@ -16,6 +17,8 @@ namespace millrace::broker {
 namespace {
 constexpr LogChannel kLog{"shard"};
 constexpr Duration kFollowerCallPause = milliseconds(20);
+/// Directories remembered for partitions that are yet to come.
+constexpr size_t kPreferredDirsMax = 100'000;
 
 ReplicationQuotas make_quotas(const BrokerConfig& config) {
     const auto options = [&](const std::string& prefix) {
@@ -54,7 +57,8 @@ Shard::Shard(ShardParts parts)
       producer_ids_([this] { request_producer_ids(); }),
       rng_(parts_.env.seed),
       isr_changes_(std::make_unique<IsrChanges>(*this)),
-      fetch_driver_(std::make_unique<FetchDriver>(*this)) {
+      fetch_driver_(std::make_unique<FetchDriver>(*this)),
+      log_dir_moves_(std::make_unique<LogDirMoves>(*this)) {
     refresh_settings();
     coordinators_ = std::make_unique<CoordinatorHost>(*this);
 }
@@ -183,35 +187,10 @@ void Shard::apply_configs(const metadata::Changes& changes) {
 
 void Shard::take_over_logs() {
     for (const auto& dir : parts_.log_dirs.dirs()) {
-        if (!dir->online) continue;
-        std::vector<TopicPartition> strays;
-        dir->store->for_each([&](storage::Log& log) {
-            const TopicPartition& name = log.partition();
-            const metadata::TopicImage* topic = image_->topics.find(name.topic);
-            const metadata::PartitionImage* state =
-                topic == nullptr ? nullptr : topic->partition(name.partition);
-            const bool ours = state != nullptr && state->has_replica(parts_.config.node_id) &&
-                              (log.topic_id().is_zero() || log.topic_id() == topic->id);
-            if (!ours || partition(topic->id, name.partition) != nullptr) {
-                strays.push_back(name);
-                return;
-            }
-            if (log.damaged()) {
-                add_partition(name, topic->id, log, *dir)->go_offline();
-                return;
-            }
-            if (log.topic_id().is_zero()) {
-                const Status status = log.set_topic_id(topic->id);
-                if (!status.ok()) return parts_.log_dirs.fail(dir->path, status);
-            }
-            add_partition(name, topic->id, log, *dir);
-        });
-        for (const TopicPartition& name : strays) {
-            log_warn(kLog, "{} in {} belongs to no topic of this cluster that is assigned here; "
-                     "it is renamed to ...-stray and kept", name.to_string(), dir->path);
-            const Status status = dir->store->set_aside(name);
-            if (!status.ok()) parts_.log_dirs.fail(dir->path, status);
-        }
+        if (dir->online) adopt_logs(*dir);
+    }
+    for (const auto& dir : parts_.log_dirs.dirs()) {
+        if (dir->online) adopt_futures(*dir);
     }
     taken_over_ = true;
     for (const auto& [id, topic] : image_->topics.by_id) {
@@ -219,6 +198,66 @@ void Shard::take_over_logs() {
     }
     coordinators_->on_image();
     send_directory_reports();
+}
+
+void Shard::adopt_logs(LogDir& dir) {
+    std::vector<TopicPartition> strays;
+    dir.store->for_each([&](storage::Log& log) {
+        const TopicPartition& name = log.partition();
+        const metadata::TopicImage* topic = image_->topics.find(name.topic);
+        const metadata::PartitionImage* state =
+            topic == nullptr ? nullptr : topic->partition(name.partition);
+        const bool ours = state != nullptr && state->has_replica(parts_.config.node_id) &&
+                          (log.topic_id().is_zero() || log.topic_id() == topic->id);
+        if (!ours || partition(topic->id, name.partition) != nullptr) {
+            strays.push_back(name);
+            return;
+        }
+        // A crash while a move changed over leaves two; the controller knows which one is it.
+        const std::optional<Uuid> assigned = state->directory_of(parts_.config.node_id);
+        const LogDir* named = assigned ? parts_.log_dirs.find(*assigned) : nullptr;
+        if (named != nullptr && named != &dir && named->online &&
+            named->store->find(name) != nullptr) {
+            strays.push_back(name);
+            return;
+        }
+        if (log.damaged()) {
+            add_partition(name, topic->id, log, dir)->go_offline();
+            return;
+        }
+        if (log.topic_id().is_zero()) {
+            const Status status = log.set_topic_id(topic->id);
+            if (!status.ok()) return parts_.log_dirs.fail(dir.path, status);
+        }
+        add_partition(name, topic->id, log, dir);
+    });
+    for (const TopicPartition& name : strays) {
+        log_warn(kLog, "{} in {} belongs to no topic of this cluster that is assigned here; "
+                 "it is renamed to ...-stray and kept", name.to_string(), dir.path);
+        const Status status = dir.store->set_aside(name);
+        if (!status.ok()) parts_.log_dirs.fail(dir.path, status);
+    }
+}
+
+/// Copies that an earlier run began: they go on, or go.
+void Shard::adopt_futures(LogDir& dir) {
+    std::vector<TopicPartition> useless;
+    dir.store->for_each_future([&](storage::Log& log) {
+        const TopicPartition& name = log.partition();
+        const metadata::TopicImage* topic = image_->topics.find(name.topic);
+        Partition* here = topic == nullptr ? nullptr : partition(topic->id, name.partition);
+        if (here != nullptr && !here->offline() && here->directory_id() != dir.id &&
+            log.topic_id() == topic->id && !log_dir_moves_->moving(*here)) {
+            log_dir_moves_->resume(*here, dir, log);
+        } else if (!parts_.log_dirs.any_offline()) {
+            useless.push_back(name);  // with a directory offline its log may be there
+        }
+    });
+    for (const TopicPartition& name : useless) {
+        const Status status =
+            dir.store->remove_future(name, parts_.env.clock.now(), Duration{});
+        if (!status.ok()) parts_.log_dirs.fail(dir.path, status);
+    }
 }
 
 void Shard::apply_partition(const metadata::TopicImage& topic, PartitionIndex index) {
@@ -238,7 +277,8 @@ void Shard::host(const metadata::TopicImage& topic, PartitionIndex index,
     const std::optional<Uuid> assigned = state.directory_of(parts_.config.node_id);
     // A damaged log is nowhere: the controller gives its leadership to another replica.
     const Uuid here = hosted->log().damaged() ? metadata::kDirectoryLost : hosted->directory_id();
-    if (assigned && *assigned != here) report_directory(topic.id, index, here);
+    const bool on_its_way = assigned && log_dir_moves_->on_assigned_directory(*hosted, *assigned);
+    if (assigned && *assigned != here && !on_its_way) report_directory(topic.id, index, here);
     const metadata::BrokerImage* self = image_->cluster.broker(parts_.config.node_id);
     if (self == nullptr || self->incarnation != incarnation_) return;
     const Status status = hosted->apply(state);
@@ -251,8 +291,7 @@ void Shard::host(const metadata::TopicImage& topic, PartitionIndex index,
 Partition* Shard::create_log(const metadata::TopicImage& topic, PartitionIndex index,
                              const metadata::PartitionImage& state) {
     const TopicPartition name{topic.name, index};
-    const std::optional<Uuid> assigned = state.directory_of(parts_.config.node_id);
-    LogDir* dir = assigned ? parts_.log_dirs.find(*assigned) : nullptr;
+    LogDir* dir = preferred_dir(name, state);
     if (dir == nullptr) {
         // With a directory offline a partition that is not new may live there.
         const bool fresh = state.leader_epoch.value == 0 && state.partition_epoch == 0;
@@ -268,6 +307,38 @@ Partition* Shard::create_log(const metadata::TopicImage& topic, PartitionIndex i
         return nullptr;
     }
     return add_partition(name, topic.id, **log, *dir);
+}
+
+/// Where an operator wants it, else where the controller has it; null: anywhere.
+LogDir* Shard::preferred_dir(const TopicPartition& name, const metadata::PartitionImage& state) {
+    if (const auto wanted = preferred_dirs_.extract(name); !wanted.empty()) {
+        LogDir* dir = parts_.log_dirs.find_path(wanted.mapped());
+        if (dir != nullptr && dir->online) return dir;
+    }
+    const std::optional<Uuid> assigned = state.directory_of(parts_.config.node_id);
+    return assigned ? parts_.log_dirs.find(*assigned) : nullptr;
+}
+
+ErrorCode Shard::alter_log_dir(const TopicPartition& name, const std::string& path) {
+    LogDir* to = parts_.log_dirs.find_path(path);
+    if (to == nullptr) return ErrorCode::LogDirNotFound;
+    if (!to->online) return ErrorCode::KafkaStorageError;
+    for (const std::string& cordoned : dynamic_.cordoned_log_dirs) {
+        if (cordoned == "*" || cordoned == path) return ErrorCode::InvalidReplicaAssignment;
+    }
+    const metadata::TopicImage* topic = image_->topics.find(name.topic);
+    Partition* here = topic == nullptr ? nullptr : partition(topic->id, name.partition);
+    if (here == nullptr) {
+        if (preferred_dirs_.size() < kPreferredDirsMax) preferred_dirs_[name] = path;
+        const bool known = topic != nullptr && topic->partition(name.partition) != nullptr;
+        return known ? ErrorCode::ReplicaNotAvailable : ErrorCode::UnknownTopicOrPartition;
+    }
+    if (here->offline()) return ErrorCode::KafkaStorageError;
+    return log_dir_moves_->start(*here, *to);
+}
+
+bool Shard::moving_directory(const Partition& partition) const {
+    return log_dir_moves_->moving(partition);
 }
 
 Partition* Shard::add_partition(const TopicPartition& name, const Uuid& topic_id,
@@ -290,6 +361,7 @@ void Shard::drop(const Uuid& topic_id, PartitionIndex index, bool delete_files) 
     const Duration delay = milliseconds(default_settings_->topic.file_delete_delay_ms);
     hosted->stop(ErrorCode::UnknownTopicOrPartition);
     fetch_driver_->forget(topic_id, index);
+    log_dir_moves_->forget(topic_id, index, delete_files);
     HostedTopic& topic = topics_.at(topic_id);
     topic.by_index[static_cast<size_t>(index.value)].reset();
     --partition_count_;
@@ -310,6 +382,39 @@ void Shard::drop(const Uuid& topic_id, PartitionIndex index, bool delete_files) 
 
 void Shard::report_directory(const Uuid& topic_id, PartitionIndex index, const Uuid& directory) {
     directory_reports_.push_back({topic_id, index, directory});
+}
+
+void Shard::report_directory(const Partition& partition) {
+    report_directory(partition.topic_id(), partition.name().partition, partition.directory_id());
+    send_directory_reports();
+}
+
+void Shard::assign_directory(const Uuid& topic_id, PartitionIndex index, const Uuid& directory,
+                             MoveFunction<void(ErrorCode)> done) {
+    const metadata::BrokerImage* self = image_->cluster.broker(parts_.config.node_id);
+    wire::AssignReplicasToDirsRequest request;
+    request.broker_id = parts_.config.node_id.value;
+    request.broker_epoch = self == nullptr ? -1 : self->epoch.value;
+    auto& entry = request.directories.emplace_back();
+    entry.id = directory;
+    auto& topic = entry.topics.emplace_back();
+    topic.topic_id = topic_id;
+    topic.partitions.emplace_back().partition_index = index.value;
+    parts_.controller.run(
+        std::move(request), {},
+        Reply<metadata::ControllerResponse>([done = std::move(done)](auto response) mutable {
+            const auto& answer = std::get<wire::AssignReplicasToDirsResponse>(response);
+            auto error = static_cast<ErrorCode>(answer.error_code);
+            const bool one = answer.directories.size() == 1 &&
+                             answer.directories[0].topics.size() == 1 &&
+                             answer.directories[0].topics[0].partitions.size() == 1;
+            if (error == ErrorCode::None) {
+                error = one ? static_cast<ErrorCode>(
+                                  answer.directories[0].topics[0].partitions[0].error_code)
+                            : ErrorCode::UnknownServerError;
+            }
+            done(error);
+        }));
 }
 
 void Shard::send_directory_reports() {
@@ -359,11 +464,13 @@ void Shard::on_directory_offline(const LogDir& dir) {
         partition.go_offline();
         fetch_driver_->update(partition);
     });
+    log_dir_moves_->on_directory_offline(dir);
     coordinators_->on_image();
 }
 
 void Shard::stop_partitions() {
     fetch_driver_->stop();
+    log_dir_moves_->stop();
     coordinators_->stop();
     topics_.clear();
     topic_order_.clear();

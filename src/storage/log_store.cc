@@ -97,15 +97,27 @@ struct LogStore::Inner final : LogKeeper {
         std::vector<std::string> paths;
         bool folders = false;
     };
+    using Logs = std::map<TopicPartition, std::unique_ptr<Log>>;
     void remove_now(Removal removal);
-    Log* take_in(std::unique_ptr<Log> log);
-    Status move_away(const TopicPartition& partition, PartitionFolderKind kind, std::string& moved);
+    Log* take_in(Logs& where, std::unique_ptr<Log> log);
+    Result<Log*> make(Logs& where, const TopicPartition& partition, const std::string& folder_name,
+                      Uuid topic_id, std::shared_ptr<const LogConfig> config, WallMs now);
+    std::string new_folder_name(const TopicPartition& partition, PartitionFolderKind kind);
+    Status move_away(Logs& from, const TopicPartition& partition, PartitionFolderKind kind,
+                     std::string& moved);
+    Status remove(Logs& from, const TopicPartition& partition, Instant due);
+    template <class Visit>
+    void for_all(Visit visit) const {
+        for (const auto& [partition, log] : logs) visit(partition, *log);
+        for (const auto& [partition, log] : futures) visit(partition, *log);
+    }
 
     env::Env env;
     Options options;
     FileCache cache;
     Rng rng;
-    std::map<TopicPartition, std::unique_ptr<Log>> logs;
+    Logs logs;
+    Logs futures;  // of partitions whose logs are in other directories
     std::multimap<Instant, Removal> pending;
     /// Emptied by the destructor; background work that outlives the store then says nothing.
     std::shared_ptr<Inner*> self = std::make_shared<Inner*>(this);
@@ -127,27 +139,60 @@ void LogStore::Inner::remove_now(Removal removal) {
         });
 }
 
-Log* LogStore::Inner::take_in(std::unique_ptr<Log> log) {
+Log* LogStore::Inner::take_in(Logs& where, std::unique_ptr<Log> log) {
     Log::State& state = log->state();
     state.home.cache = &cache;
     state.background = &env.background;
     state.keeper = this;
-    const auto [at, added] = logs.emplace(log->partition(), std::move(log));
+    const auto [at, added] = where.emplace(log->partition(), std::move(log));
     MILLRACE_ASSERT(added, "one log per partition");
     return at->second.get();
 }
 
-Status LogStore::Inner::move_away(const TopicPartition& partition, PartitionFolderKind kind,
-                                  std::string& moved) {
-    const auto at = logs.find(partition);
-    MILLRACE_ASSERT(at != logs.end(), "only a log of this store is moved away");
-    const std::string from = at->second->directory();
+std::string LogStore::Inner::new_folder_name(const TopicPartition& partition,
+                                             PartitionFolderKind kind) {
     const uint64_t high = rng.next();
-    moved = join_path(options.path,
-                      moved_folder_name(partition, Uuid::from_random_bits(high, rng.next()), kind));
+    return moved_folder_name(partition, Uuid::from_random_bits(high, rng.next()), kind);
+}
+
+Status LogStore::Inner::move_away(Logs& from, const TopicPartition& partition,
+                                  PartitionFolderKind kind, std::string& moved) {
+    const auto at = from.find(partition);
+    MILLRACE_ASSERT(at != from.end(), "only a log of this store is moved away");
+    const std::string folder = at->second->directory();
+    moved = join_path(options.path, new_folder_name(partition, kind));
     for (const auto& segment : at->second->state().segments) segment->close_files();
-    logs.erase(at);
-    return env.files.rename(from, moved);
+    from.erase(at);
+    return env.files.rename(folder, moved);
+}
+
+Status LogStore::Inner::remove(Logs& from, const TopicPartition& partition, Instant due) {
+    std::string moved;
+    MILLRACE_TRY(move_away(from, partition, PartitionFolderKind::Delete, moved));
+    log_info(kChannel, "{}: to be deleted as {}", partition.to_string(), moved);
+    pending.emplace(due, Removal{{std::move(moved)}, true});
+    return {};
+}
+
+Result<Log*> LogStore::Inner::make(Logs& where, const TopicPartition& partition,
+                                   const std::string& folder_name, Uuid topic_id,
+                                   std::shared_ptr<const LogConfig> config, WallMs now) {
+    if (!config) config = options.default_config;
+    const std::string folder = join_path(options.path, folder_name);
+    MILLRACE_TRY_ASSIGN(const auto there, env.files.stat(folder));
+    if (there || logs.contains(partition) || futures.contains(partition)) {
+        return Status(Errc::AlreadyExists, folder + ": exists");
+    }
+    MILLRACE_TRY(env.files.make_directories(folder));
+    auto state = std::make_unique<Log::State>(partition, folder, env.files, cache,
+                                              std::move(config), rng.next());
+    state->folder_new = true;
+    state->last_flush = now;
+    MILLRACE_TRY(state->add_segment(Offset(0), now));
+    for (const auto& segment : state->segments) segment->close_files();
+    auto log = std::make_unique<Log>(std::move(state));
+    if (!topic_id.is_zero()) MILLRACE_TRY(log->set_topic_id(topic_id));
+    return take_in(where, std::move(log));
 }
 
 LogStore::LogStore(const env::Env& env, Options options)
@@ -161,7 +206,13 @@ std::unique_ptr<LogLoadJob> LogStore::make_load_job(LogLoadJob::Input input) con
 Result<Log*> LogStore::adopt(std::unique_ptr<LogLoadJob> job) {
     if (!job->status().ok()) return job->status();
     MILLRACE_ASSERT(job->log_ != nullptr, "a load job is adopted once");
-    return inner_->take_in(std::move(job->log_));
+    return inner_->take_in(inner_->logs, std::move(job->log_));
+}
+
+Result<Log*> LogStore::adopt_future(std::unique_ptr<LogLoadJob> job) {
+    if (!job->status().ok()) return job->status();
+    MILLRACE_ASSERT(job->log_ != nullptr, "a load job is adopted once");
+    return inner_->take_in(inner_->futures, std::move(job->log_));
 }
 
 Log* LogStore::adopt_damaged(std::unique_ptr<LogLoadJob> job) {
@@ -176,7 +227,7 @@ Log* LogStore::adopt_damaged(std::unique_ptr<LogLoadJob> job) {
     state->recovery_point = input.recovery_point;
     state->high_watermark = input.high_watermark;
     state->log_end = std::max({input.log_start, input.recovery_point, input.high_watermark});
-    return inner_->take_in(std::make_unique<Log>(std::move(state)));
+    return inner_->take_in(inner_->logs, std::make_unique<Log>(std::move(state)));
 }
 
 bool LogStore::any_damaged() const {
@@ -186,23 +237,51 @@ bool LogStore::any_damaged() const {
 
 Result<Log*> LogStore::create(const TopicPartition& partition, Uuid topic_id,
                               std::shared_ptr<const LogConfig> config, WallMs now) {
+    return inner_->make(inner_->logs, partition, partition.to_string(), topic_id,
+                        std::move(config), now);
+}
+
+Result<Log*> LogStore::create_future(const TopicPartition& partition, Uuid topic_id,
+                                     std::shared_ptr<const LogConfig> config, WallMs now) {
+    return inner_->make(inner_->futures, partition,
+                        inner_->new_folder_name(partition, PartitionFolderKind::Future), topic_id,
+                        std::move(config), now);
+}
+
+Log* LogStore::find_future(const TopicPartition& partition) {
+    const auto at = inner_->futures.find(partition);
+    return at == inner_->futures.end() ? nullptr : at->second.get();
+}
+
+void LogStore::for_each_future(MoveFunction<void(Log&)> visit) {
+    for (const auto& [partition, log] : inner_->futures) visit(*log);
+}
+
+Result<Log*> LogStore::promote_future(const TopicPartition& partition) {
     Inner& inner = *inner_;
-    if (!config) config = inner.options.default_config;
+    MILLRACE_ASSERT(inner.futures.contains(partition) && !inner.logs.contains(partition),
+                    "a copy takes a place that is free");
+    auto node = inner.futures.extract(partition);
+    Log* log = node.mapped().get();
+    Log::State& state = log->state();
+    inner.logs.insert(std::move(node));
     const std::string folder = join_path(inner.options.path, partition.to_string());
-    MILLRACE_TRY_ASSIGN(const auto there, inner.env.files.stat(folder));
-    if (there || inner.logs.contains(partition)) {
-        return Status(Errc::AlreadyExists, folder + ": exists");
+    MILLRACE_TRY(log->state().ready());
+    for (const auto& segment : state.segments) segment->close_files();
+    ++state.generation;  // a flush under way looks for its files under the old name
+    state.folder_new = true;
+    if (Status status = inner.env.files.rename(log->directory(), folder); !status.ok()) {
+        return state.fail(std::move(status));
     }
-    MILLRACE_TRY(inner.env.files.make_directories(folder));
-    auto state = std::make_unique<Log::State>(partition, folder, inner.env.files, inner.cache,
-                                              std::move(config), inner.rng.next());
-    state->folder_new = true;
-    state->last_flush = now;
-    MILLRACE_TRY(state->add_segment(Offset(0), now));
-    for (const auto& segment : state->segments) segment->close_files();
-    auto log = std::make_unique<Log>(std::move(state));
-    if (!topic_id.is_zero()) MILLRACE_TRY(log->set_topic_id(topic_id));
-    return inner.take_in(std::move(log));
+    state.home.directory = folder;
+    if (Status status = inner.env.files.sync_directory(inner.options.path); !status.ok()) {
+        return state.fail(std::move(status));
+    }
+    return log;
+}
+
+Status LogStore::remove_future(const TopicPartition& partition, Instant now, Duration delay) {
+    return inner_->remove(inner_->futures, partition, now + delay);
 }
 
 Log* LogStore::find(const TopicPartition& partition) {
@@ -217,16 +296,12 @@ void LogStore::for_each(MoveFunction<void(Log&)> visit) {
 }
 
 Status LogStore::remove(const TopicPartition& partition, Instant now, Duration delay) {
-    std::string moved;
-    MILLRACE_TRY(inner_->move_away(partition, PartitionFolderKind::Delete, moved));
-    log_info(kChannel, "{}: to be deleted as {}", partition.to_string(), moved);
-    inner_->pending.emplace(now + delay, Inner::Removal{{std::move(moved)}, true});
-    return {};
+    return inner_->remove(inner_->logs, partition, now + delay);
 }
 
 Status LogStore::set_aside(const TopicPartition& partition) {
     std::string moved;
-    MILLRACE_TRY(inner_->move_away(partition, PartitionFolderKind::Stray, moved));
+    MILLRACE_TRY(inner_->move_away(inner_->logs, partition, PartitionFolderKind::Stray, moved));
     log_warn(kChannel, "{}: not of this cluster's metadata, set aside as {}",
              partition.to_string(), moved);
     return {};
@@ -238,33 +313,34 @@ void LogStore::remove_leftover(const std::string& folder_name) {
 
 std::vector<CheckpointEntry> LogStore::recovery_points() const {
     std::vector<CheckpointEntry> entries;
-    for (const auto& [partition, log] : inner_->logs) {
-        entries.push_back({partition, log->recovery_point()});
-    }
+    inner_->for_all([&](const TopicPartition& partition, const Log& log) {
+        entries.push_back({partition, log.recovery_point()});
+    });
     return entries;
 }
 
 std::vector<CheckpointEntry> LogStore::high_watermarks() const {
     std::vector<CheckpointEntry> entries;
-    for (const auto& [partition, log] : inner_->logs) {
-        entries.push_back({partition, log->high_watermark()});
-    }
+    inner_->for_all([&](const TopicPartition& partition, const Log& log) {
+        entries.push_back({partition, log.high_watermark()});
+    });
     return entries;
 }
 
 std::vector<CheckpointEntry> LogStore::log_starts() const {
     std::vector<CheckpointEntry> entries;
-    for (const auto& [partition, log] : inner_->logs) {
-        if (log->log_start_offset() > log->state().segments.front()->base()) {
-            entries.push_back({partition, log->log_start_offset()});
+    inner_->for_all([&](const TopicPartition& partition, const Log& log) {
+        if (log.log_start_offset() > log.state().segments.front()->base()) {
+            entries.push_back({partition, log.log_start_offset()});
         }
-    }
+    });
     return entries;
 }
 
 uint64_t LogStore::size_bytes() const {
     uint64_t total = 0;
-    for (const auto& [partition, log] : inner_->logs) total += log->size_bytes();
+    inner_->for_all(
+        [&](const TopicPartition&, const Log& log) { total += log.size_bytes(); });
     return total;
 }
 
@@ -283,10 +359,10 @@ void LogStore::tick(Instant now) {
 
 Status LogStore::close_all(WallMs now) {
     Status first;
-    for (const auto& [partition, log] : inner_->logs) {
-        const Status closed = log->close(now);
+    inner_->for_all([&](const TopicPartition&, Log& log) {
+        const Status closed = log.close(now);
         if (!closed.ok() && first.ok()) first = closed;
-    }
+    });
     return first;
 }
 
@@ -332,7 +408,8 @@ void LogStore::Inner::close_more(const std::shared_ptr<Closing>& closing) {
 void LogStore::close_all_async(WallMs now, size_t parallel, MoveFunction<void(Status)> done) {
     MILLRACE_ASSERT(parallel > 0, "somebody has to sync");
     auto closing = std::make_shared<Inner::Closing>();
-    for (const auto& [partition, log] : inner_->logs) closing->logs.push_back(log.get());
+    inner_->for_all(
+        [&](const TopicPartition&, Log& log) { closing->logs.push_back(&log); });
     closing->parallel = parallel;
     closing->now = now;
     closing->done = std::move(done);

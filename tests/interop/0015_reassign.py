@@ -3,6 +3,7 @@
 """Reassignments over up to six processes: grow, shrink, cancel, override, failover."""
 import importlib
 import json
+import pathlib
 import re
 import time
 
@@ -225,6 +226,95 @@ def test_elections(world):
     check_in("Successfully completed leader election (UNCLEAN) for partitions birds-0",
              elect("unclean"))
     wait_for(lambda: leader() == 5, "the other one to lead")
+
+
+class TwoDirectories:
+    """One node with two log directories, and Apache's tool on it."""
+
+    def __init__(self, world, **settings):
+        self.world, self.files = world, 0
+        self.dirs = [world.folder / "a", world.folder / "b"]
+        self.node = world.broker(log_dirs=",".join(str(d) for d in self.dirs), **settings)
+
+    def tool(self, name, *arguments, **options):
+        return self.world.java(name, "--bootstrap-server", self.node.server, *arguments, **options)
+
+    def reassign(self, action, topic, partitions, where, *arguments, **options):
+        path = self.world.folder / "dirs.json"
+        path.write_text(json.dumps({"version": 1, "partitions": [
+            {"topic": topic, "partition": number, "replicas": [1],
+             "log_dirs": [str(self.dirs[where])]} for number in range(partitions)]}))
+        return self.tool("reassign-partitions", action, "--reassignment-json-file", path,
+                         *arguments, **options)
+
+    def logs(self, topic):
+        """(directory, partition, is future, lag) of every log that DescribeLogDirs tells."""
+        out = self.tool("log-dirs", "--describe", "--topic-list", topic)
+        return sorted((self.dirs.index(pathlib.Path(d["logDir"])),
+                       int(p["partition"].rsplit("-", 1)[1]), p["isFuture"],
+                       p["offsetLag"]) for b in json.loads(out.splitlines()[-1])["brokers"]
+                      for d in b["logDirs"] for p in d["partitions"])
+
+    def produce(self, topic, partition, count, first=0):
+        lines = [f"{i}:{'v' * 500}" for i in range(first, first + count)]
+        command(["kcat", "-P", "-b", self.node.server, "-t", topic, "-p", partition, "-X",
+                 "acks=all"], stdin="\n".join(lines) + "\n")
+        return lines
+
+    def consume(self, topic, partition):
+        return command(["kcat", "-C", "-b", self.node.server, "-t", topic, "-p", partition, "-e",
+                        "-q"]).split()
+
+
+def test_between_directories(world):
+    here = TwoDirectories(world)
+    here.tool("topics", "--create", "--topic", "birds", "--partitions", 2,
+              "--config", "segment.bytes=1048576")
+    lines = here.produce("birds", 0, 6000)
+    here.reassign("--execute", "birds", 2, 0)  # one of them is there already
+    wait_for(lambda: [log[:3] for log in here.logs("birds")] == [(0, 0, False), (0, 1, False)],
+             "both in the first directory")
+    # Slowly: a copy is seen on its way, and survives kill -9.
+    out = here.reassign("--execute", "birds", 2, 1, "--replica-alter-log-dirs-throttle", 700000)
+    check_in("The replica-alter-dir throttle limit was set to 700000 B/s", out)
+    for number in (0, 1):
+        check_in(f"Successfully started moving log directory to {here.dirs[1]} for replica "
+                 f"birds-{number} with broker 1 ", out)
+    future = wait_for(lambda: [log for log in here.logs("birds") if log[2]], "a future log")
+    check(future[0][0] == 1 and future[0][3] > 0, f"a copy that lags: {future}")
+    check_in("Reassignment of replica birds-0-1 is still in progress.",
+             here.reassign("--verify", "birds", 2, 1))
+    wait_for(lambda: here.logs("birds")[-1][3] < 6000, "some of it to be copied")
+    here.node.kill()
+    here.node.start()
+    lines += here.produce("birds", 0, 500, 6000)
+    wait_for(lambda: [log[:3] for log in here.logs("birds")] == [(1, 0, False), (1, 1, False)],
+             "both in the second directory", 60)
+    out = here.reassign("--verify", "birds", 2, 1)
+    check_in("Reassignment of replica birds-0-1 completed successfully.", out)
+    check_in("Clearing broker-level throttles on broker 1", out)
+    check_equal(throttles(here), [], "throttles")
+    check_equal(here.consume("birds", 0), lines, "records")
+    # Back at full speed while records come in.
+    here.reassign("--execute", "birds", 2, 0)
+    lines += here.produce("birds", 0, 3000, 6500)
+    wait_for(lambda: [log[:3] for log in here.logs("birds")] == [(0, 0, False), (0, 1, False)],
+             "both in the first directory again", 60)
+    lines += here.produce("birds", 0, 10, 9500)
+    check_equal(here.consume("birds", 0), lines, "records")
+    # A move that is called back leaves nothing.
+    here.reassign("--execute", "birds", 2, 1, "--replica-alter-log-dirs-throttle", 1000)
+    wait_for(lambda: [log for log in here.logs("birds") if log[2]], "a future log")
+    here.reassign("--execute", "birds", 2, 0, "--additional")
+    check_equal([log[:3] for log in here.logs("birds") if log[1] == 0], [(0, 0, False)], "logs")
+    check_equal(list(here.dirs[1].glob("*-future")), [], "copies")
+    here.node.stop()
+    here.node.start()
+    check_equal(here.consume("birds", 0), lines, "records after a clean stop")
+    check_equal(here.logs("birds")[0], (0, 0, False, 0), "the log")
+    # A partition that is yet to come, a directory that nobody has.
+    code, out, _ = here.reassign("--execute", "birds", 1, 1, code=None, seconds=30)
+    check_equal(code, 0, out)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,8 @@ class Partition {
     const TopicPartition& name() const { return name_; }
     Uuid topic_id() const { return topic_id_; }
     Uuid directory_id() const { return directory_id_; }
-    storage::Log& log() { return log_; }
+    /// Of its present directory; see switch_log.
+    storage::Log& log() { return *log_; }
     const TopicSettings& settings() const { return *settings_; }
     /// What this replica sends to followers, or takes from a leader, counts for the broker's quota.
     bool leader_throttled() const { return leader_throttled_; }
@@ -134,6 +135,8 @@ class Partition {
     LeaderEpoch leader_epoch() const { return leader_epoch_; }
 
     void set_settings(std::shared_ptr<const TopicSettings> settings);
+    /// The copy in another directory holds all that the log does, and takes its place.
+    void switch_log(storage::Log& log, Uuid directory_id);
     /// New state from the metadata image; starts or stops leading.
     Status apply(const metadata::PartitionImage& image);
     /// Its directory failed: every waiter is answered, every later call refused.
@@ -226,7 +229,7 @@ class Partition {
     TopicPartition name_;
     Uuid topic_id_;
     Uuid directory_id_;
-    storage::Log& log_;
+    storage::Log* log_;
     std::shared_ptr<const TopicSettings> settings_;
     std::unique_ptr<replication::Leader> leader_;
     LeaderEpoch leader_epoch_{-1};

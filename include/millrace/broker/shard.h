@@ -32,6 +32,7 @@ class ControllerLink;
 class CoordinatorHost;
 class FetchDriver;
 class IsrChanges;
+class LogDirMoves;
 class QuorumDriver;
 
 /// References live as long as the node.
@@ -81,6 +82,15 @@ class Shard {
     /// In order of topic id and index.
     void for_each_partition(const std::function<void(Partition&)>& visit);
     size_t partition_count() const { return partition_count_; }
+    /// AlterReplicaLogDirs: moves the partition to that directory, or remembers where it is to be
+    /// made when it comes here.
+    ErrorCode alter_log_dir(const TopicPartition& name, const std::string& path);
+    /// Tells the controller where a partition's log is, or where it is about to be.
+    void report_directory(const Partition& partition);
+    void assign_directory(const Uuid& topic_id, PartitionIndex index, const Uuid& directory,
+                          MoveFunction<void(ErrorCode)> done);
+    /// Its log is being copied to another directory, and not to be compacted meanwhile.
+    bool moving_directory(const Partition& partition) const;
     /// A directory failed: its partitions answer KAFKA_STORAGE_ERROR from now on.
     void on_directory_offline(const LogDir& dir);
     /// Every partition lets go of its log (before LogDirs::close).
@@ -117,6 +127,9 @@ class Shard {
     Partition* add_partition(const TopicPartition& name, const Uuid& topic_id, storage::Log& log,
                              const LogDir& dir);
     void drop(const Uuid& topic_id, PartitionIndex index, bool delete_files);
+    LogDir* preferred_dir(const TopicPartition& name, const metadata::PartitionImage& state);
+    void adopt_logs(LogDir& dir);
+    void adopt_futures(LogDir& dir);
     void report_directory(const Uuid& topic_id, PartitionIndex index, const Uuid& directory);
     void send_directory_reports();
     void call_followers();
@@ -144,6 +157,8 @@ class Shard {
     Rng rng_;
     std::unique_ptr<IsrChanges> isr_changes_;
     std::unique_ptr<FetchDriver> fetch_driver_;
+    std::unique_ptr<LogDirMoves> log_dir_moves_;
+    std::map<TopicPartition, std::string> preferred_dirs_;  // of partitions not here yet
     bool taken_over_ = false;
     Uuid incarnation_;
     struct DirectoryReport {

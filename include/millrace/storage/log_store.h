@@ -94,6 +94,8 @@ class LogStore {
     std::unique_ptr<LogLoadJob> make_load_job(LogLoadJob::Input input) const;
     /// Takes the loaded log in; the job's failure comes back as the Status. REQUIRES: job ran.
     Result<Log*> adopt(std::unique_ptr<LogLoadJob> job);
+    /// The same for the future copy of a partition whose log is in another directory.
+    Result<Log*> adopt_future(std::unique_ptr<LogLoadJob> job);
     /// Keeps the place of a log whose load failed with Corrupt: a failed Log that guards the folder
     /// and hands on what the checkpoints said, so that the next start finds the damage again.
     Log* adopt_damaged(std::unique_ptr<LogLoadJob> job);
@@ -104,8 +106,19 @@ class LogStore {
                         std::shared_ptr<const LogConfig> config, WallMs now);
     Log* find(const TopicPartition& partition);
     size_t size() const;
-    /// In order of topic and partition.
+    /// In order of topic and partition; future copies not among them.
     void for_each(MoveFunction<void(Log&)> visit);
+
+    /// A copy that is to replace the partition's log in another directory: T-p.<hex>-future. Its
+    /// offsets are in this directory's checkpoints, it is closed with the others.
+    /// REQUIRES: this store has no log of the partition, and no copy.
+    Result<Log*> create_future(const TopicPartition& partition, Uuid topic_id,
+                               std::shared_ptr<const LogConfig> config, WallMs now);
+    Log* find_future(const TopicPartition& partition);
+    void for_each_future(MoveFunction<void(Log&)> visit);
+    /// The copy becomes the partition's log: its folder gets the plain name, durably.
+    Result<Log*> promote_future(const TopicPartition& partition);
+    Status remove_future(const TopicPartition& partition, Instant now, Duration delay);
 
     /// Renames the folder to ...-delete at once; files go after `delay`. The Log dies here.
     Status remove(const TopicPartition& partition, Instant now, Duration delay);
