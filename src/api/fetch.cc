@@ -3,7 +3,8 @@
 // Served: v4-18.
 // Behavior: session, names, reads, then an answer or a long poll (dataplane.md C.1-C.5). Records
 // are slices of segment files, never read here.
-// Version notes: v7 sessions (KIP-227), v12 divergence (KIP-595), v13 topic ids, v16 leader hints.
+// Version notes: v7 sessions (KIP-227), v11 the nearest replica (KIP-392), v12 divergence
+// (KIP-595), v13 topic ids, v16 leader hints.
 // Followers (replica id >= 0) read up to the log end, and their position counts for the ISR; the
 // controller listener's Fetch is the quorum's own.
 // Not done: quotas.
@@ -30,6 +31,11 @@ using replication::FetchAnswerFacts;
 using replication::FetchContext;
 using replication::FetchTarget;
 
+constexpr int16_t kRacksFrom = 11;
+/// The value of replica.selector.class that lets consumers read from followers.
+constexpr std::string_view kRackAwareSelector =
+    "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
 /// One Fetch from its arrival to its answer; kept alive by the long poll's callback.
 struct FetchOperation : std::enable_shared_from_this<FetchOperation> {
     RequestContext context;
@@ -41,11 +47,13 @@ struct FetchOperation : std::enable_shared_from_this<FetchOperation> {
     bool parked_before = false;
     uint64_t follower_calls = 0;               // of the shard, when this was parked
     int8_t isolation_level = 0;
+    std::string rack;                          // of a consumer that may read from followers
     int64_t max_bytes = 0;
     int64_t min_bytes = 0;
     Instant deadline;
     bool may_wait = false;
     std::vector<broker::PartitionRead> reads;  // one per session target
+    std::vector<NodeId> nearer;                // replicas to read from instead (KIP-392), or -1
     std::vector<bool> unresolved;              // errors of step 3: they do not end the wait
     std::shared_ptr<broker::FetchWait> wait;
     ~FetchOperation() { reply.abandon(); }  // only a node that goes away drops a parked Fetch
@@ -84,6 +92,26 @@ bool held_back(const FetchOperation& operation, const broker::Partition& partiti
     return shard.replication_quotas().leader.exceeded(shard.env().clock.now());
 }
 
+/// The follower in the consumer's rack that it had better ask (KIP-392); -1: nobody.
+NodeId nearer_replica(FetchOperation& operation, const broker::Partition& partition,
+                      const FetchTarget& target) {
+    const bool asks = !operation.rack.empty() &&
+                      partition.check_epoch(target.current_leader_epoch, true) == ErrorCode::None;
+    if (!asks) return kNoNode;
+    return partition.nearer_replica(operation.context.shard().image(),
+                                    operation.context.connection->listener, operation.rack,
+                                    Offset(target.fetch_offset));
+}
+
+/// No records, but the marks, as they are here.
+broker::PartitionRead read_elsewhere(broker::Partition& partition) {
+    broker::PartitionRead read;
+    read.high_watermark = partition.high_watermark().value;
+    read.last_stable_offset = partition.log().last_stable_offset().value;
+    read.log_start_offset = partition.log().log_start_offset().value;
+    return read;
+}
+
 struct ReadSummary {
     int64_t bytes = 0;
     bool readable = false;  // some partition can give data now or later
@@ -95,6 +123,7 @@ ReadSummary read_all(FetchOperation& operation) {
     ReadSummary summary;
     operation.reads.clear();
     operation.reads.resize(operation.session.targets.size());
+    operation.nearer.assign(operation.session.targets.size(), kNoNode);
     operation.unresolved.assign(operation.session.targets.size(), false);
     int64_t budget = operation.max_bytes;
     for (size_t i = 0; i < operation.session.targets.size(); ++i) {
@@ -113,6 +142,12 @@ ReadSummary read_all(FetchOperation& operation) {
         const Found found = find_partition(shard, topic, target.partition);
         if (found.error != ErrorCode::None) {
             read.error = found.error;
+            summary.answer_now = summary.readable = true;
+            continue;
+        }
+        operation.nearer[i] = nearer_replica(operation, *found.partition, target);
+        if (operation.nearer[i] != kNoNode) {
+            read = read_elsewhere(*found.partition);
             summary.answer_now = summary.readable = true;
             continue;
         }
@@ -189,6 +224,7 @@ void add_partition(FetchOperation& operation, size_t index, Response& response) 
     data.high_watermark = read.high_watermark;
     data.last_stable_offset = read.last_stable_offset;
     data.log_start_offset = read.log_start_offset;
+    data.preferred_read_replica = operation.nearer[index].value;
     data.records = std::move(read.records);
     data.aborted_transactions.reset();
     if (read.aborted) {
@@ -226,7 +262,11 @@ void fetch_finish(FetchOperation& operation) {
     if (operation.replica.value >= 0) count_throttled(operation);
     std::vector<FetchAnswerFacts> facts;
     facts.reserve(operation.reads.size());
-    for (const broker::PartitionRead& read : operation.reads) facts.push_back(facts_of(read));
+    for (size_t i = 0; i < operation.reads.size(); ++i) {
+        facts.push_back(facts_of(operation.reads[i]));
+        // Where to read instead is told in every answer, like a divergence.
+        facts.back().has_diverging_epoch |= operation.nearer[i] != kNoNode;
+    }
     const replication::FetchFinish finish =
         shard.fetch_sessions().finish(operation.session, facts, shard.env().clock.now());
     Response response;
@@ -347,6 +387,10 @@ void handle_fetch(RequestContext&& context, Request request, Reply<Response> rep
         operation->replica_eligible =
             broker != nullptr && broker->active() &&
             (operation->replica_epoch.value < 0 || operation->replica_epoch == broker->epoch);
+    }
+    if (operation->replica.value < 0 && version >= kRacksFrom && !request.rack_id.empty() &&
+        shard.config().text("replica.selector.class") == kRackAwareSelector) {
+        operation->rack = std::move(request.rack_id);
     }
     operation->context = std::move(context);
     operation->reply = std::move(reply);

@@ -1,4 +1,4 @@
-// src/broker/log_dir_moves.h: replicas on their way from one log directory of this broker to another.
+// src/broker/log_dir_moves.h: replicas on their way between directories of this broker.
 //
 // Driver of replication::DirectoryMove: fills the future copy from the partition's log, reading on
 // env::Background, and changes over on this shard. One copy at a time, so that each replica is done

@@ -4,6 +4,7 @@
 
 #include "millrace/broker/partition.h"
 #include "millrace/env/clock.h"
+#include "millrace/replication/replica_selector.h"
 
 namespace millrace::broker {
 
@@ -78,6 +79,22 @@ PartitionRead Partition::read(const PartitionFetch& fetch) {
     result.last_stable_offset = stable;
     result.log_start_offset = start;
     return result;
+}
+
+NodeId Partition::nearer_replica(const metadata::Image& image, std::string_view listener,
+                                 std::string_view rack, Offset fetch_offset) const {
+    if (!leader_) return kNoNode;
+    std::vector<replication::ReadReplica> followers;
+    for (const replication::FollowerView& follower : leader_->followers()) {
+        const metadata::BrokerImage* broker = image.cluster.broker(follower.id);
+        const bool reachable = follower.in_isr && broker != nullptr && !broker->fenced &&
+                               broker->endpoint(listener) != nullptr;
+        if (!reachable) continue;
+        followers.push_back({follower.id, broker->rack.value_or(""), follower.log_end});
+    }
+    const metadata::BrokerImage* self = image.cluster.broker(host_.node_id);
+    const std::string own = self == nullptr ? "" : self->rack.value_or("");
+    return replication::select_read_replica(rack, own, fetch_offset, followers).value_or(kNoNode);
 }
 
 OffsetLookup Partition::list_offset(int64_t timestamp, int32_t current_leader_epoch, NodeId replica,

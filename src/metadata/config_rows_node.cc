@@ -121,7 +121,7 @@ const ConfigKey kNodeKeys[] = {
     {"fetch.purgatory.purge.interval.requests", kInt, "1000", any(), kMedium, kReadOnly, kNoEffect,
      "Kafka's housekeeping of waiting fetches. Here finished requests leave at once."},
     {"follower.replication.throttled.rate", kLong, "9223372036854775807", at_least(0), kMedium,
-     kClusterWide, kNoEffect,
+     kClusterWide, kWorks,
      "Most bytes per second that this broker fetches for throttled replicas."},
     {"initial.broker.registration.timeout.ms", kInt, "60000", any(), kMedium, kReadOnly, kNoEffect,
      "How long a starting broker tries to register with the controller before it gives up and "
@@ -133,7 +133,7 @@ const ConfigKey kNodeKeys[] = {
      "How often the controller looks for partitions that are not led by their preferred "
      "replica."},
     {"leader.replication.throttled.rate", kLong, "9223372036854775807", at_least(0), kMedium,
-     kClusterWide, kNoEffect,
+     kClusterWide, kWorks,
      "Most bytes per second that this broker serves to throttled followers."},
     {"listener.security.protocol.map", kString,
      "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", any(), kLow,

@@ -34,7 +34,7 @@ const ConfigKey kTopicKeys[] = {
      "Age of the oldest unsynced record at which the log is synced.",
      "log.flush.interval.ms; log.flush.scheduler.interval.ms"},
     {"follower.replication.throttled.replicas", kList, "", throttled_replicas(), kMedium,
-     kClusterWide, kNoEffect,
+     kClusterWide, kWorks,
      "Replicas whose fetching is throttled, as partition:broker separated by commas; * for "
      "all."},
     {"index.interval.bytes", kInt, "4096", at_least(0), kMedium, kClusterWide, kWorks,
@@ -42,7 +42,7 @@ const ConfigKey kTopicKeys[] = {
     {"internal.segment.bytes", kInt, kNull, any(), kMedium, kClusterWide, kWorks,
      "Segment size below the public minimum, for tests. Wins over segment.bytes.", "", true},
     {"leader.replication.throttled.replicas", kList, "", throttled_replicas(), kMedium,
-     kClusterWide, kNoEffect,
+     kClusterWide, kWorks,
      "Replicas whose serving is throttled, as partition:broker separated by commas; * for all."},
     {"local.retention.bytes", kLong, "-2", at_least(-2), kMedium, kClusterWide, kNoEffect,
      "Bytes kept locally when tiered storage holds the rest; -2: as retention.bytes.",

@@ -15,12 +15,14 @@ DIRECTORY_IDS = ["3Db5QLSqSZieL3rJBUUegA", "cFGEuQDYRUOkmNcZyLDAeA", "xNBBTE3tRS
 class Cluster:
     """Nodes 1 to 3, broker and controller each."""
 
-    def __init__(self, world, static=False, **settings):
+    def __init__(self, world, static=False, racks=(), **settings):
         self.world = world
         self.nodes = [world.broker(name=f"node{i}", started=False, **settings) for i in (1, 2, 3)]
         where = [f"127.0.0.1:{node.controller_port}" for node in self.nodes]
         for i, node in enumerate(self.nodes, 1):
             node.settings["node.id"] = str(i)
+            if racks:
+                node.settings["broker.rack"] = racks[i - 1]
             if static:
                 del node.settings["controller.quorum.bootstrap.servers"]
                 node.settings["controller.quorum.voters"] = ",".join(

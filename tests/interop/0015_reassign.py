@@ -317,5 +317,30 @@ def test_between_directories(world):
     check_equal(code, 0, out)
 
 
+def test_the_nearest_replica(world):
+    """KIP-392: a consumer reads from its rack, and from the leader when nobody is there."""
+    cluster = clusters.Cluster(world, racks=("a", "b", "c"), **{
+        "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector"})
+    cluster.tool("topics", "--create", "--topic", "birds", "--replica-assignment", "1:2:3")
+    cluster.wait_for_isr("birds", 3)
+    lines = [f"v{i}" for i in range(2000)]
+    command(["kcat", "-P", "-b", cluster.server, "-t", "birds", "-X", "acks=all"],
+            stdin="\n".join(lines) + "\n")
+
+    def consume(rack):
+        """What arrives, and the followers that the leader named."""
+        _, out, err = command(["kcat", "-C", "-b", cluster.server, "-t", "birds", "-e", "-q", "-X",
+                               f"client.rack={rack}", "-d", "fetch"], code=None)
+        return out.split(), set(re.findall(r"preferred replica (?:\(|is )?(\d+)", err, re.I))
+    for rack, follower in (("a", set()), ("b", {"2"}), ("c", {"3"}), ("d", set())):
+        got, named = consume(rack)
+        check_equal(got, lines, f"records read in rack {rack}")
+        check_equal(named, follower, f"replicas named to rack {rack}")
+    cluster.node(2).stop()
+    got, named = consume("b")
+    check_equal(got, lines, "records read while nobody is near")
+    check_equal(named, set(), "replicas named")
+
+
 if __name__ == "__main__":
     main()

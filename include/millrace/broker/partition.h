@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "millrace/base/error_code.h"
@@ -163,6 +164,10 @@ class Partition {
     bool must_wait(Offset required, int16_t acks) const;
 
     PartitionRead read(const PartitionFetch& fetch);
+    /// The in-sync follower that a consumer in this rack had better ask, reachable by `listener`;
+    /// -1 when nobody is nearer than this leader.
+    NodeId nearer_replica(const metadata::Image& image, std::string_view listener,
+                          std::string_view rack, Offset fetch_offset) const;
     /// Consumers wait for the high watermark, followers for the log end.
     FetchWatchList& watches(bool of_follower = false) {
         return of_follower ? follower_watches_ : watches_;

@@ -1,4 +1,4 @@
-// include/millrace/replication/directory_move.h: a replica's way from one directory of a broker to another; pure.
+// include/millrace/replication/directory_move.h: a replica's way to another directory; pure.
 //
 // What it is: the order of the steps: copy until little is missing, make that durable, have the
 //   controller record the new directory, copy the rest and change over.

@@ -1,4 +1,4 @@
-// include/millrace/replication/quota.h: how many bytes a second may go to replicas that are moved; a pure machine.
+// include/millrace/replication/quota.h: bytes a second for replicas that move; pure.
 //
 // What it is: the rate over a row of windows, and whether it is above its bound. It refuses
 //   nothing: the caller asks before it reads and tells afterwards, so that one answer may overshoot

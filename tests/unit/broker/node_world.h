@@ -36,12 +36,12 @@ class NodeWorld {
     bool ready = false;
     std::string fatal;
 
-    NodeWorld() {
+    explicit NodeWorld(const std::vector<std::string>& dirs = {"/data"}) {
         disk.set_wall([this] { return clock.wall(); });
-        EXPECT_TRUE(disk.make_directories("/data").ok());
+        for (const std::string& dir : dirs) EXPECT_TRUE(disk.make_directories(dir).ok());
         StorageFormatOptions options;
         options.node_id = NodeId(1);
-        options.log_dirs = {"/data"};
+        options.log_dirs = dirs;
         options.metadata_log_dir = "/data";
         options.has_controller_role = true;
         options.controller_listener_name = "CONTROLLER";
