@@ -328,18 +328,15 @@ def test_the_nearest_replica(world):
             stdin="\n".join(lines) + "\n")
 
     def consume(rack):
-        """What arrives, and the followers that the leader named."""
+        """The nodes that records came from."""
         _, out, err = command(["kcat", "-C", "-b", cluster.server, "-t", "birds", "-e", "-q", "-X",
                                f"client.rack={rack}", "-d", "fetch"], code=None)
-        return out.split(), set(re.findall(r"preferred replica (?:\(|is )?(\d+)", err, re.I))
-    for rack, follower in (("a", set()), ("b", {"2"}), ("c", {"3"}), ("d", set())):
-        got, named = consume(rack)
-        check_equal(got, lines, f"records read in rack {rack}")
-        check_equal(named, follower, f"replicas named to rack {rack}")
+        check_equal(out.split(), lines, f"records read in rack {rack}")
+        return set(re.findall(r"/(\d+): Enqueue \d+ message", err))
+    for rack, node in (("a", "1"), ("b", "2"), ("c", "3"), ("d", "1")):
+        check_equal(consume(rack), {node}, f"nodes that serve rack {rack}")
     cluster.node(2).stop()
-    got, named = consume("b")
-    check_equal(got, lines, "records read while nobody is near")
-    check_equal(named, set(), "replicas named")
+    check_equal(consume("b"), {"1"}, "nodes that serve a rack without a replica")
 
 
 if __name__ == "__main__":
