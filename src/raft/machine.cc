@@ -41,7 +41,9 @@ void QuorumMachine::start(Instant now, QuorumStart start, QuorumOutput& out) {
         unattached.voted = ReplicaKey{};
         state_ = unattached;
     } else if (stored.leader_id == config_.local.id) {
-        state_ = StateResigned{other_voters(), {}, deadline};
+        // Also for a node that was removed meanwhile: it leaves the epoch, then observes.
+        state_ = StateResigned{other_voters(), {},
+                               is_voter() ? deadline : random_election_deadline(now)};
     } else if (is_voter() && stored.leader_id == kNoNode && stored.voted.id == config_.local.id &&
                (stored.voted.directory_id.is_zero() || stored.voted == config_.local)) {
         state_ = StateCandidate{VoteTally(history_.last(), config_.local.id), deadline};

@@ -156,8 +156,11 @@ def test_kraft_version_is_raised(world):
     out = world.java("metadata-quorum", "--bootstrap-server", server, "describe", "--status")
     for node in nodes:
         check_in(meta(node, "directory.id"), out)
+    # Who leads goes, and starts again with a file that says that it led.
+    leader = int(re.search(r"^LeaderId:\s+(\d+)$", out, re.M).group(1))
     world.java("metadata-quorum", "--bootstrap-server", server, "remove-controller",
-               "--controller-id", 3, "--controller-directory-id", meta(nodes[2], "directory.id"))
+               "--controller-id", leader,
+               "--controller-directory-id", meta(nodes[leader - 1], "directory.id"))
     for node in nodes:
         node.kill()
     for node in nodes:
