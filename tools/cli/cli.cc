@@ -9,6 +9,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "cli/rebalance.h"
 #include "cli/report.h"
 #include "cli/shim.h"
 #include "millrace/base/nearest.h"
@@ -185,6 +186,7 @@ void add_commands(CLI::App& root, Context& context) {
     add_log_dump(*log, context);
     add_log_verify(*log, context);
     add_rebalance(root, context);
+    add_reassign(root, context);
     add_health(root, context);
     add_doctor(root, context);
     add_broker_commands(root, context);

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "cli/output.h"
+#include "cli/plan_state.h"
 
 namespace millrace::cli {
 namespace {
@@ -76,13 +77,19 @@ std::string from_to(const Spread& spread) {
     return fmt::format("{} → {}", grouped(spread.before), grouped(spread.after));
 }
 
-std::string broker_table(const Plan& plan) {
-    Table table({"BROKER", "RACK", ">REPLICAS", ">LEADERS", ">COPY IN", ">COPY OUT"});
+std::string broker_table(const Plan& plan, int64_t rate) {
+    std::vector<std::string> headings = {"BROKER",    "RACK",      ">REPLICAS",
+                                         ">LEADERS", ">COPY IN", ">COPY OUT"};
+    if (rate > 0) headings.push_back(">AT " + rate_text(rate));
+    Table table(headings);
     for (const placement::BrokerLine& line : plan.brokers) {
-        table.add({fmt::format("{}{}", line.id, line.usable ? "" : " (no target)"), line.labels,
+        std::vector<std::string> cells = {fmt::format("{}{}", line.id, line.usable ? "" : " (no target)"), line.labels,
                    from_to(line.replicas), from_to(line.leaders),
                    line.bytes_in == 0 ? "0" : bytes_text(line.bytes_in),
-                   line.bytes_out == 0 ? "0" : bytes_text(line.bytes_out)});
+                   line.bytes_out == 0 ? "0" : bytes_text(line.bytes_out)};
+        const int64_t busy = std::max(line.bytes_in, line.bytes_out);
+        if (rate > 0) cells.push_back(busy == 0 ? "-" : duration_text((busy + rate - 1) / rate));
+        table.add(std::move(cells));
     }
     return table.to_string();
 }
@@ -166,7 +173,7 @@ std::string plan_json(const Plan& plan) {
     return out.take();
 }
 
-std::string plan_text(const Plan& plan) {
+std::string plan_text(const Plan& plan, int64_t bytes_per_second) {
     const placement::Summary& sum = plan.summary;
     const std::string looked_at = counted(plan.partitions_looked_at, "partition");
     if (plan.changes.empty()) {
@@ -191,7 +198,7 @@ std::string plan_text(const Plan& plan) {
     if (plan.changes.size() > kMaxRows)
         text += fmt::format("… and {} more; -o json has all\n",
                             grouped(static_cast<int64_t>(plan.changes.size() - kMaxRows)));
-    text += "\n" + broker_table(plan) + "\n" + skipped_text(plan);
+    text += "\n" + broker_table(plan, bytes_per_second) + "\n" + skipped_text(plan);
     text += fmt::format("not rack-safe   {} → {}      replicas per broker differ by   {}\n",
                         sum.violations_before, sum.violations_after, from_to(sum.replica_spread));
     text += fmt::format("leaders per broker differ by   {}, in the worst topic   {}\n",

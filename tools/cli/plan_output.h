@@ -9,7 +9,8 @@ namespace millrace::cli {
 
 /// The plan file: Apache's reassignment JSON with more members.
 std::string plan_json(const placement::Plan& plan);
-std::string plan_text(const placement::Plan& plan);
+/// With a rate, how long each broker is busy at that.
+std::string plan_text(const placement::Plan& plan, int64_t bytes_per_second = 0);
 /// {"error":{"rule","message","blocking","blocking_total"}}
 std::string refusal_json(const placement::Refusal& refusal);
 

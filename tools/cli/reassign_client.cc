@@ -62,7 +62,7 @@ std::vector<ClusterNode> cluster_nodes(Client& client, bool include_fenced) {
     if (response.error_code != 0) refused(response.error_code, response.error_message);
     std::vector<ClusterNode> nodes;
     for (const auto& broker : response.brokers)
-        nodes.push_back({broker.broker_id, broker.rack, broker.is_fenced});
+        nodes.push_back({broker.broker_id, broker.rack, broker.is_fenced, broker.host});
     return nodes;
 }
 
@@ -92,6 +92,7 @@ std::map<TopicPartition, KafkaRefusal> alter_reassignments(
     Client& client, const std::map<TopicPartition, std::optional<std::vector<int32_t>>>& targets,
     bool allow_replication_factor_change) {
     using Request = wire::AlterPartitionReassignmentsRequest;
+    if (targets.empty()) return {};
     Request request;
     request.allow_replication_factor_change = allow_replication_factor_change;
     for (const auto& [partition, replicas] : targets) {

@@ -49,6 +49,7 @@ struct ClusterNode {
     int32_t id = 0;
     std::optional<std::string> rack;
     bool fenced = false;
+    std::string host{};
 };
 
 struct ResourceChange {

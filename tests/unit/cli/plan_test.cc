@@ -1,0 +1,216 @@
+// tests/unit/cli/plan_test.cc: plans of moves as they are kept, judged and throttled; no cluster.
+#include <gtest/gtest.h>
+
+#include "cli/plan_file.h"
+#include "cli/plan_progress.h"
+#include "cli/plan_throttle.h"
+#include "cli/rebalance.h"
+
+namespace millrace::cli {
+namespace {
+
+StoredPlan sample() {
+    StoredPlan plan;
+    plan.id = "r-1";
+    plan.by = "me@here";
+    plan.driver = "me@here:7";
+    plan.created_ms = 1'000;
+    plan.beat_ms = 2'000;
+    plan.throttle = 500;
+    plan.wave = 1;
+    plan.note = "a \"note\"";
+    plan.throttles = {{kBrokerResource, "3", "leader.replication.throttled.rate", "500"}};
+    plan.moves = {{{"t", 0}, {1, 2}, {1, 3}, {}, 1'000, 0},
+                  {{"t", 1}, {1, 2}, {3, 2}, {"any", "/d"}, 2'000, 1},
+                  {{"u", 0}, {2, 1}, {1, 2}, {}, 4'000, 1}};
+    return plan;
+}
+
+TEST(Plan, ComesBackFromItsRecords) {
+    const StoredPlan plan = sample();
+    std::map<std::string, StoredPlan> plans;
+    for (const auto& [key, value] : move_records(plan))
+        EXPECT_TRUE(take_record(key, value, plans));
+    EXPECT_TRUE(take_record(plan.id, state_json(plan), plans));
+    ASSERT_TRUE(plans.contains("r-1"));
+    const StoredPlan& back = plans["r-1"];
+    EXPECT_EQ(state_json(back), state_json(plan));
+    EXPECT_EQ(move_records(back), move_records(plan));
+    EXPECT_EQ(back.waves(), 2);
+    EXPECT_EQ(back.throttles, plan.throttles);
+    EXPECT_TRUE(back.driven(2'000 + StoredPlan::kStaleMs - 1));
+    EXPECT_FALSE(back.driven(2'000 + StoredPlan::kStaleMs));
+}
+
+TEST(Plan, LargePlansAreKeptInPieces) {
+    StoredPlan plan = sample();
+    plan.moves.clear();
+    for (int32_t i = 0; i < 4'001; ++i)
+        plan.moves.push_back({{"t", i}, {1}, {2}, {}, 1, 0});
+    const auto records = move_records(plan);
+    ASSERT_EQ(records.size(), 3U);
+    EXPECT_EQ(records[2].first, "r-1/moves/2");
+    std::map<std::string, StoredPlan> plans;
+    for (const auto& [key, value] : records) {
+        EXPECT_LT(value.size(), 900'000U);
+        take_record(key, value, plans);
+    }
+    EXPECT_EQ(plans["r-1"].moves.size(), 4'001U);
+}
+
+TEST(Plan, RecordsOfOthersAreNotTakenForPlans) {
+    std::map<std::string, StoredPlan> plans;
+    EXPECT_FALSE(take_record("x", "no json", plans));
+    EXPECT_FALSE(take_record("x", "{}", plans));
+    EXPECT_FALSE(take_record("x", "[1]", plans));
+}
+
+TEST(Plan, JudgesWhatItSees) {
+    const PlannedMove move{{"t", 0}, {1, 2}, {1, 3}, {}, 10, 0};
+    const std::pair<PlanView, MoveState> cases[] = {
+        {{}, MoveState::Gone},
+        {{{{{"t", 0}, {1, 2}}}, {}}, MoveState::Pending},
+        {{{{{"t", 0}, {1, 3}}}, {}}, MoveState::Done},
+        {{{{{"t", 0}, {3, 1}}}, {}}, MoveState::Drifted},
+        {{{{{"t", 0}, {1, 3, 2}}}, {{{"t", 0}, {{1, 3, 2}, {3}, {2}}}}}, MoveState::Moving},
+        {{{{{"t", 0}, {1, 4, 2}}}, {{{"t", 0}, {{1, 4, 2}, {4}, {2}}}}}, MoveState::Drifted},
+    };
+    for (const auto& [view, state] : cases)
+        EXPECT_EQ(state_of(move, view), state);
+}
+
+TEST(Plan, CountsWhatHasArrived) {
+    const StoredPlan plan = sample();
+    const PlanView view{{{{"t", 0}, {1, 3}}, {{"t", 1}, {3, 2, 1}}, {{"u", 0}, {2, 1}}},
+                        {{{"t", 1}, {{3, 2, 1}, {3}, {1}}}}};
+    const PlanProgress progress = progress_of(plan, view, {{{3, {"t", 1}}, 500}});
+    EXPECT_EQ(progress.done_bytes, 1'500);
+    EXPECT_EQ(progress.total_bytes, 3'000);
+    EXPECT_EQ(progress.moves_in(MoveState::Done), 1);
+    EXPECT_EQ(progress.moves_in(MoveState::Moving), 1);
+    EXPECT_EQ(progress.moves_in(MoveState::Pending), 1);
+    EXPECT_NE(progress_line(plan, progress, 5'000).find("wave 2 of 2   1 of 3 partitions done"),
+              std::string::npos);
+}
+
+TEST(Plan, ThrottlesOnlyWhatNobodyLimitsYet) {
+    const StoredPlan plan = sample();
+    const ConfigValues topics = {{{"t", "leader.replication.throttled.replicas"}, "0:1,7:9"}};
+    const ConfigValues brokers = {{{"1", "leader.replication.throttled.rate"}, "9"}};
+    std::string text;
+    for (const OwnThrottle& one : needed_throttles(plan, topics, brokers))
+        text += one.name + " " + one.key.substr(0, 3) + " " + one.value + "\n";
+    EXPECT_EQ(text,
+              "t lea 0:2,1:1,1:2\n"
+              "t fol 0:3,1:3\n"
+              "1 fol 500\n2 lea 500\n2 fol 500\n3 lea 500\n3 fol 500\n");
+    EXPECT_TRUE(needed_throttles({}, {}, {}).empty());
+    EXPECT_EQ(list_without("0:1,7:9,0:2", "0:2,0:1"), "7:9");
+    EXPECT_EQ(list_without("0:1", "0:1"), std::nullopt);
+    EXPECT_EQ(list_without("*", "0:1"), "*");
+}
+
+TEST(Plan, AThrottleBelowTheWriteRateIsRefusedWithOneThatWouldDo) {
+    const auto moves = sample().moves;
+    const std::map<TopicPartition, int64_t> rates = {{{"t", 0}, 4'000'000}, {{"t", 1}, 1'000'000}};
+    EXPECT_EQ(rate_floor(moves, rates).bytes_per_second, 4'000'000);
+    EXPECT_NO_THROW(check_throttle(moves, 4'000'001, rates));
+    EXPECT_NO_THROW(check_throttle(moves, 0, rates));
+    try {
+        check_throttle(moves, 4'000'000, rates);
+        FAIL();
+    } catch (const Failure& failure) {
+        EXPECT_EQ(failure.exit_code, kUsage);
+        EXPECT_EQ(failure.fix, "--throttle 6000000 would finish");
+    }
+}
+
+TEST(Plan, TellsTimesAndRates) {
+    const Eta eta = eta_of(sample().moves, 100);
+    EXPECT_EQ(eta.seconds, 30);  // waves one after the other
+    EXPECT_EQ(eta.broker, 3);
+    const std::pair<const char*, std::optional<int64_t>> rates[] = {
+        {"50000000", 50'000'000}, {"50MB/s", 50'000'000}, {"1.5 MB", 1'500'000},
+        {"8KiB/s", 8'192},        {"2g", 2'000'000'000},  {"0", 0},
+        {"fast", std::nullopt},   {"-1", std::nullopt},   {"5 parsecs", std::nullopt}};
+    for (const auto& [text, rate] : rates)
+        EXPECT_EQ(parse_rate(text), rate) << text;
+    EXPECT_EQ(duration_text(578), "9m 38s");
+    EXPECT_EQ(duration_text(7'500), "2h 05m");
+    EXPECT_EQ(rate_text(50'000'000), "50 MB/s");
+    EXPECT_EQ(bar(1, 2, 4), "██░░");
+}
+
+TEST(Plan, WavesBoundTheCopiesOfABroker) {
+    std::vector<PlannedMove> moves;
+    for (int32_t i = 0; i < 5; ++i)
+        moves.push_back({{"t", i}, {1}, {i == 4 ? 3 : 2}, {}, 1, 0});
+    split_waves(moves, 2);
+    std::vector<int32_t> waves;
+    for (const PlannedMove& move : moves)
+        waves.push_back(move.wave);
+    EXPECT_EQ(waves, (std::vector<int32_t>{0, 0, 1, 1, 0}));
+}
+
+placement::Snapshot cluster() {
+    placement::Snapshot snapshot;
+    for (int32_t id = 1; id <= 3; ++id)
+        snapshot.brokers.emplace_back().id = id;
+    auto& down = snapshot.brokers.emplace_back();
+    down.id = 4;
+    down.state = placement::BrokerState::Down;
+    auto& topic = snapshot.topics.emplace_back();
+    topic.name = "orders";
+    topic.partitions = {{0, {1, 2}, {}, {}, 100, 0}, {1, {2, 3}, {}, {}, 200, 0}};
+    return snapshot;
+}
+
+/// The error of applying this file, or what is left to do.
+std::string outcome(const std::string& json, const MoveRules& rules = {}) {
+    try {
+        std::string text;
+        for (const PlannedMove& move :
+             moves_to_do(read_plan_file("p.json", json), cluster(), rules))
+            text += move.partition.to_string() + " wave " + std::to_string(move.wave) + ";";
+        return text;
+    } catch (const Failure& failure) {
+        return std::to_string(failure.exit_code) + " " + failure.error +
+               (failure.fix.empty() ? "" : " | " + failure.fix);
+    }
+}
+
+TEST(Plan, FilesAreCheckedAgainstTheCluster) {
+    const std::string row = R"({"partitions":[{"topic":"orders","partition":0,"replicas":)";
+    EXPECT_EQ(outcome(row + "[1,3]}]}"), "orders-0 wave 0;");
+    EXPECT_EQ(outcome(row + "[1,2]}]}"), "");
+    EXPECT_EQ(outcome("{}"), "");
+    EXPECT_EQ(outcome(row + "[1]}]}"),
+              "2 the plan takes copies away from orders-0 | add "
+              "--allow-fewer-copies when you mean it");
+    EXPECT_EQ(outcome(row + "[1]}]}", {false, true, 5}), "orders-0 wave 0;");
+    EXPECT_EQ(outcome(row + "[1,4]}]}"),
+              "5 the plan puts a copy of orders-0 on broker 4, which is "
+              "not up | millrace cluster shows the brokers");
+    EXPECT_EQ(outcome(R"({"partitions":[{"topic":"order","partition":0,"replicas":[1]}]})"),
+              "5 the plan names topic 'order', which does not exist | did you mean 'orders'?");
+    EXPECT_EQ(outcome(row + "[1,1]}]}").substr(0, 50),
+              "2 p.json: Partition replica lists may not contain ");
+    const std::string drift =
+        row + R"([1,3]}],"moves":[{"topic":"orders","partition":0,"from":[2,1],"wave":4}]})";
+    EXPECT_EQ(outcome(drift),
+              "6 the cluster has changed since the plan was made: orders-0 | make "
+              "a new plan; --force carries this one out all the same");
+    EXPECT_EQ(outcome(drift, {true, false, 5}), "orders-0 wave 4;");
+}
+
+TEST(Plan, BrokenFilesGetLineColumnAndCaret) {
+    EXPECT_EQ(outcome("{\"version\":1,\n \"partitions\":[{\"topic\":\"t\",\n"
+                      "          \"partition\":0 \"replicas\":[1,2]}]}"),
+              "2 p.json line 3, column 25: Unexpected character ('\"' (code 34)): was expecting "
+              "comma to separate Object entries\n"
+              "                    \"partition\":0 \"replicas\":[1,2]}]}\n"
+              "                                  ^");
+}
+
+}  // namespace
+}  // namespace millrace::cli

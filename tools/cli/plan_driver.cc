@@ -1,0 +1,345 @@
+// tools/cli/plan_driver.cc: carries a stored plan out, wave by wave.
+#include "cli/plan_driver.h"
+
+#include <fmt/core.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <iostream>
+
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/plan_throttle.h"
+#include "cli/shim_java.h"
+#include "millrace/wire/gen/elect_leaders_request.h"
+#include "millrace/wire/gen/elect_leaders_response.h"
+
+namespace millrace::cli {
+namespace {
+
+constexpr int kPollMs = 300;
+constexpr int64_t kBeatMs = 5'000;
+constexpr int64_t kLookAtStoreMs = 1'000;
+constexpr int64_t kLineMs = 10'000;       // between lines of progress when nobody sits there
+constexpr int64_t kPatienceMs = 120'000;  // with a cluster that does not answer
+constexpr int64_t kGraceMs = 10'000;      // until brokers know what the controller has ended
+constexpr size_t kRefusalsShown = 5;
+constexpr int8_t kPreferred = 0;
+
+/// Thrown inside the driver when the stored plan is no longer ours to carry out.
+struct TakenAway {};
+
+class Driver {
+  public:
+    Driver(Client& client, PlanStore& store, StoredPlan plan)
+        : client_(client), store_(store), plan_(std::move(plan)) {}
+
+    StoredPlan run() {
+        InterruptGuard guard;
+        plan_.driver = driver_name();
+        plan_.phase = PlanPhase::Running;
+        plan_.note.clear();
+        try {
+            save();
+            for (const std::string& line : set_throttles(client_, plan_, [this] { save(); }))
+                std::cerr << line << '\n';
+            const int32_t waves = plan_.waves();
+            for (; plan_.wave < waves; ++plan_.wave) {
+                if (paused_by_command()) break;
+                run_wave();
+            }
+            finish();
+        } catch (const TakenAway&) {
+            end_progress();
+            // The last word, should a sign of life of ours have come behind the order.
+            if (is_over(plan_.phase)) store_.save(plan_);
+            std::cerr << fmt::format("stopped: {} by {}\n", phase_name(plan_.phase), plan_.by);
+        } catch (const Failure& failure) {
+            fail(failure);
+            throw;
+        }
+        return plan_;
+    }
+
+  private:
+    void save() {
+        plan_.beat_ms = now_ms();
+        client_.renew();
+        store_.save(plan_);
+    }
+
+    std::vector<PlannedMove> wave_moves() const {
+        std::vector<PlannedMove> moves;
+        for (const PlannedMove& move : plan_.moves) {
+            if (move.wave == plan_.wave) moves.push_back(move);
+        }
+        return moves;
+    }
+
+    void run_wave() {
+        const auto moves = wave_moves();
+        plan_.wave_started_ms = now_ms();
+        save();
+        submit(moves);
+        wait_for(moves);
+        elect(moves);
+    }
+
+    /// Starts what is not under way or done yet: a resumed plan meets both.
+    void submit(const std::vector<PlannedMove>& moves) {
+        const PlanView view = look_at(client_, moves);
+        std::map<TopicPartition, std::optional<std::vector<int32_t>>> targets;
+        for (const PlannedMove& move : moves) {
+            const MoveState state = state_of(move, view);
+            // Another order of the same copies is drift too, and is put right.
+            if (state == MoveState::Pending || state == MoveState::Drifted)
+                targets[move.partition] = move.to;
+        }
+        if (targets.empty()) return;
+        const auto refusals = alter_reassignments(client_, targets);
+        move_dirs(moves);
+        if (refusals.empty()) return;
+        for (const auto& [partition, refusal] : refusals) {
+            given_up_.insert(partition);
+            if (given_up_.size() > kRefusalsShown) continue;
+            plan_.note +=
+                fmt::format("{}{}: {}", plan_.note.empty() ? "" : "; ", partition.to_string(),
+                            java_message(refusal.error_code, refusal.message));
+        }
+    }
+
+    /// Tells brokers the directories for the copies that come; those without a copy yet keep it in
+    /// mind for when it comes.
+    void move_dirs(const std::vector<PlannedMove>& moves) {
+        std::map<PartitionReplica, std::string> targets;
+        for (const PlannedMove& move : moves) {
+            for (size_t i = 0; i < std::min(move.to.size(), move.log_dirs.size()); ++i) {
+                if (move.log_dirs[i] != "any")
+                    targets[{move.to[i], move.partition}] = move.log_dirs[i];
+            }
+        }
+        if (targets.empty()) return;
+        for (const auto& [replica, error] : move_replica_dirs(client_, targets)) {
+            if (error != 0 && error != wire_error(ErrorCode::ReplicaNotAvailable))
+                std::cerr << fmt::format("directory of {}: {}\n", replica.to_string(),
+                                         error_text(error, std::nullopt));
+        }
+    }
+
+    void wait_for(const std::vector<PlannedMove>& moves) {
+        int64_t silent_since = 0;
+        int64_t still_since = 0;
+        for (;;) {
+            look_for_orders();
+            try {
+                client_.renew();
+                const PlanView view = look_at(client_, moves);
+                silent_since = 0;
+                show(view);
+                bool moving = false;
+                bool settled = true;
+                for (const PlannedMove& move : moves) {
+                    if (given_up_.contains(move.partition)) continue;
+                    const MoveState state = state_of(move, view);
+                    moving = moving || state == MoveState::Moving;
+                    settled = settled && (state == MoveState::Done || state == MoveState::Gone);
+                }
+                if (moving) still_since = 0;
+                if (!moving && still_since == 0) still_since = now_ms();
+                if (settled || (!moving && now_ms() - still_since > kGraceMs)) return;
+            } catch (const Failure& failure) {
+                if (failure.exit_code != kNoConnection) throw;
+                if (silent_since == 0) silent_since = now_ms();
+                if (now_ms() - silent_since > kPatienceMs) throw;
+                client_.forget_connections();
+            }
+            ::poll(nullptr, 0, kPollMs);
+        }
+    }
+
+    /// Ctrl-C here, and what commands on other machines have stored.
+    void look_for_orders() {
+        if (interrupted()) {
+            end_progress();
+            client_.renew();
+            stop_plan(client_, store_, plan_, PlanPhase::Paused, "interrupted by " + who_am_i());
+            throw Failure{kInterrupted,
+                          "interrupted: moves under way were taken back, throttles are removed",
+                          "go on with: millrace reassign-partitions resume " + plan_.id};
+        }
+        const int64_t now = now_ms();
+        if (now - looked_ms_ < kLookAtStoreMs) return;
+        looked_ms_ = now;
+        try {
+            client_.renew();
+            store_.refresh();
+            const StoredPlan& stored = store_.plans().at(plan_.id);
+            const bool ours = stored.driver == plan_.driver;
+            if (!ours ||
+                (stored.phase != PlanPhase::Running && stored.phase != PlanPhase::Pausing)) {
+                plan_ = stored;
+                throw TakenAway{};
+            }
+            plan_.phase = stored.phase;
+            plan_.throttle = stored.throttle;
+            plan_.throttles = stored.throttles;
+            if (now - plan_.beat_ms > kBeatMs) save();
+        } catch (const Failure& failure) {
+            // The sign of life is late; the moves themselves are waited for elsewhere.
+            if (failure.exit_code != kNoConnection) throw;
+            client_.forget_connections();
+        }
+    }
+
+    bool paused_by_command() {
+        looked_ms_ = 0;
+        look_for_orders();
+        return plan_.phase == PlanPhase::Pausing;
+    }
+
+    void elect(const std::vector<PlannedMove>& moves) {
+        using Request = wire::ElectLeadersRequest;
+        if (!client_.any().serves<Request>()) return;
+        Request request;
+        request.election_type = kPreferred;
+        request.timeout_ms = client_.timeout_ms();
+        std::map<std::string, std::vector<int32_t>> topics;
+        for (const PlannedMove& move : moves) {
+            if (!move.from.empty() && move.from.front() != move.to.front())
+                topics[move.partition.topic].push_back(move.partition.partition);
+        }
+        if (topics.empty()) return;
+        for (auto& [topic, partitions] : topics) {
+            auto& entry = request.topic_partitions->emplace_back();
+            entry.topic = topic;
+            entry.partitions = std::move(partitions);
+        }
+        // One that is not needed, or not possible now, is no failure of the plan.
+        client_.ask<wire::ElectLeadersResponse>(request);
+    }
+
+    void finish() {
+        end_progress();
+        client_.renew();
+        remove_throttles(client_, plan_);
+        const PlanView view = look_at(client_, plan_.moves);
+        const PlanProgress progress = progress_of(plan_, view, {});
+        const bool all =
+            progress.moves_in(MoveState::Done) == static_cast<int64_t>(progress.moves.size());
+        if (plan_.phase == PlanPhase::Pausing) {
+            plan_.phase = PlanPhase::Paused;
+        } else {
+            plan_.phase = all ? PlanPhase::Done : PlanPhase::Failed;
+            if (!all && plan_.note.empty())
+                plan_.note = fmt::format("{} not where the plan says",
+                                         counted(static_cast<int64_t>(progress.moves.size()) -
+                                                     progress.moves_in(MoveState::Done),
+                                                 "partition"));
+        }
+        plan_.driver.clear();
+        save();
+    }
+
+    /// Takes the throttles away if the cluster still listens; the plan stays to be resumed.
+    void fail(const Failure& failure) {
+        end_progress();
+        if (failure.exit_code == kInterrupted) return;
+        try {
+            client_.forget_connections();
+            client_.renew();
+            remove_throttles(client_, plan_);
+            plan_.phase = PlanPhase::Paused;
+            plan_.note = failure.error;
+            plan_.driver.clear();
+            save();
+        } catch (const Failure&) {
+            std::cerr << fmt::format(
+                "the cluster does not answer; throttles of {} may be left: millrace "
+                "reassign-partitions resume {} goes on, cancel {} clears them\n",
+                plan_.id, plan_.id, plan_.id);
+        }
+    }
+
+    void show(const PlanView& wave_view) {
+        const bool terminal = isatty(STDERR_FILENO) != 0;
+        const int64_t now = now_ms();
+        if (!terminal && now - shown_ms_ < kLineMs) return;
+        if (shown_ms_ == 0 && !terminal) {
+            shown_ms_ = now;
+            return;  // short moves need no lines
+        }
+        shown_ms_ = now;
+        PlanView view = wave_view;
+        for (const PlannedMove& move : plan_.moves) {
+            if (move.wave < plan_.wave) view.replicas[move.partition] = move.to;
+            if (move.wave > plan_.wave) view.replicas[move.partition] = move.from;
+        }
+        const auto progress = progress_of(plan_, view, copied_bytes(client_, plan_, wave_view));
+        const std::string line = progress_line(plan_, progress, now);
+        std::cerr << (terminal ? "\r\033[K" : "") << line << (terminal ? "" : "\n") << std::flush;
+    }
+    void end_progress() {
+        if (shown_ms_ != 0 && isatty(STDERR_FILENO) != 0) std::cerr << '\n';
+        shown_ms_ = 0;
+    }
+
+    Client& client_;
+    PlanStore& store_;
+    StoredPlan plan_;
+    std::set<TopicPartition> given_up_;  // refused by the controller
+    int64_t looked_ms_ = 0;
+    int64_t shown_ms_ = 0;
+};
+
+}  // namespace
+
+void check_nothing_runs(Client& client, PlanStore& store, bool additional) {
+    store.refresh();
+    for (const auto& [id, plan] : store.plans()) {
+        if (is_over(plan.phase) || !is_driven(plan)) continue;
+        throw Failure{kConflict, fmt::format("plan {} is under way, by {}", id, plan.driver),
+                      fmt::format("wait for it, or: millrace reassign-partitions cancel {}", id)};
+    }
+    const auto ongoing = list_reassignments(client);
+    if (ongoing.empty() || additional) return;
+    throw Failure{
+        kConflict,
+        fmt::format("{} being reassigned, {} among them",
+                    ongoing.size() == 1 ? "1 partition is"
+                                        : fmt::format("{} partitions are", ongoing.size()),
+                    ongoing.begin()->first.to_string()),
+        "millrace reassign-partitions status shows them; --additional runs beside them"};
+}
+
+StoredPlan drive(Client& client, PlanStore& store, StoredPlan plan) {
+    return Driver(client, store, std::move(plan)).run();
+}
+
+void stop_plan(Client& client, PlanStore& store, StoredPlan& plan, PlanPhase phase,
+               const std::string& note) {
+    const PlanView view = look_at(client, plan.moves);
+    std::map<TopicPartition, std::optional<std::vector<int32_t>>> cancels, back;
+    for (const PlannedMove& move : plan.moves) {
+        if (state_of(move, view) != MoveState::Moving) continue;
+        cancels[move.partition];
+        back[move.partition] = move.from;
+    }
+    std::string refused;
+    for (const auto& [partition, refusal] : alter_reassignments(client, cancels)) {
+        back.erase(partition);
+        // It ended before it could be taken back.
+        if (error_code_from(refusal.error_code) == ErrorCode::NoReassignmentInProgress) continue;
+        refused += fmt::format("; {}: {}", partition.to_string(),
+                               java_message(refusal.error_code, refusal.message));
+    }
+    // A cancelled move leaves the old copies in another order: the preferred leader would differ.
+    alter_reassignments(client, back);
+    remove_throttles(client, plan);
+    plan.phase = phase;
+    plan.note = note + refused;
+    plan.driver.clear();
+    plan.beat_ms = now_ms();
+    store.save(plan);
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,153 @@
+// tools/cli/plan_store.cc: plans kept in the cluster, in a compacted topic of one partition.
+#include "cli/plan_store.h"
+
+#include <fmt/core.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <ctime>
+
+#include "cli/record_sender.h"
+#include "millrace/wire/gen/create_topics_request.h"
+#include "millrace/wire/gen/create_topics_response.h"
+
+namespace millrace::cli {
+namespace {
+
+constexpr int kMaxCopies = 3;
+constexpr int kWaitMs = 100;
+constexpr size_t kPlansKept = 100;
+const TopicPartition kWhere{kPlansTopic, 0};
+
+std::string text_of(const std::optional<ByteView>& bytes) {
+    if (!bytes) return "";
+    return {reinterpret_cast<const char*>(bytes->data), bytes->size};
+}
+
+}  // namespace
+
+void PlanStore::refresh() {
+    if (!started_) {
+        const auto metadata = client_.metadata(std::vector<std::string>{kPlansTopic});
+        if (metadata.topics.empty() || metadata.topics.front().error_code != 0) return;
+        const auto first = find_offsets(client_, std::set{kWhere}, kEarliestTimestamp);
+        fetcher_.start(kWhere, first.contains(kWhere) ? first.at(kWhere).offset : 0);
+        started_ = true;
+    }
+    const auto end = find_offsets(client_, std::set{kWhere}, kLatestTimestamp);
+    if (!end.contains(kWhere)) return;
+    while (fetcher_.position(kWhere) < end.at(kWhere).offset) {
+        fetcher_.round(kWaitMs, [this](const FetchedRecord& found) {
+            const std::string key = text_of(found.record.key);
+            if (found.record.value)
+                take_record(key, text_of(found.record.value), plans_);
+            else
+                plans_.erase(key);
+            return true;
+        });
+    }
+}
+
+StoredPlan PlanStore::find(const std::string& id) {
+    refresh();
+    const StoredPlan* best = nullptr;
+    for (const auto& [name, plan] : plans_) {
+        if (!id.empty() && name != id) continue;
+        if (best == nullptr || is_over(best->phase) || !is_over(plan.phase)) best = &plan;
+    }
+    if (best != nullptr) return *best;
+    if (id.empty())
+        throw Failure{kNotFound, "no plan is kept in this cluster",
+                      "millrace rebalance-rackaware makes one, --execute starts it"};
+    throw Failure{kNotFound, fmt::format("no plan '{}'", id),
+                  plans_.empty() ? "" : "the newest is " + plans_.rbegin()->first};
+}
+
+void PlanStore::add(const StoredPlan& plan) {
+    make_topic();
+    auto records = move_records(plan);
+    records.emplace_back(plan.id, state_json(plan));
+    write(records);
+    refresh();
+}
+
+void PlanStore::save(const StoredPlan& plan) { write({{plan.id, state_json(plan)}}); }
+
+void PlanStore::write(const std::vector<std::pair<std::string, std::string>>& records) {
+    bool created = false;
+    RecordSender sender(client_, {kPlansTopic, "none", -1, 0},
+                        topic_to_write(client_, kPlansTopic, created));
+    for (const auto& [key, value] : records) {
+        OutgoingRecord record;
+        record.key = key;
+        record.value = value;
+        sender.add(record);
+    }
+    // Plans that are over are forgotten, the oldest first; ids sort by time.
+    size_t too_many = plans_.size() > kPlansKept ? plans_.size() - kPlansKept : 0;
+    for (const auto& [id, plan] : plans_) {
+        if (too_many == 0) break;
+        if (!is_over(plan.phase)) continue;
+        --too_many;
+        for (const auto& [key, value] : move_records(plan))
+            sender.add({key, std::nullopt, {}});
+        sender.add({id, std::nullopt, {}});
+    }
+    sender.flush();
+}
+
+void PlanStore::make_topic() {
+    wire::CreateTopicsRequest request;
+    auto& topic = request.topics.emplace_back();
+    topic.name = kPlansTopic;
+    topic.num_partitions = 1;
+    const auto brokers = static_cast<int>(cluster_nodes(client_).size());
+    topic.replication_factor = static_cast<int16_t>(std::clamp(brokers, 1, kMaxCopies));
+    auto& config = topic.configs.emplace_back();
+    config.name = "cleanup.policy";
+    config.value = "compact";
+    request.timeout_ms = client_.timeout_ms();
+    const auto response = client_.ask<wire::CreateTopicsResponse>(request);
+    for (const auto& one : response.topics) {
+        if (error_code_from(one.error_code) == ErrorCode::TopicAlreadyExists) continue;
+        check_error(one.error_code, one.error_message, "the topic of plans");
+    }
+}
+
+int64_t now_ms() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+std::string who_am_i() {
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    const passwd* user = getpwuid(geteuid());
+    return fmt::format("{}@{}", user != nullptr ? user->pw_name : "nobody", host);
+}
+
+std::string driver_name() { return fmt::format("{}:{}", who_am_i(), getpid()); }
+
+bool is_driven(const StoredPlan& plan) {
+    if (!plan.driven(now_ms())) return false;
+    const size_t colon = plan.driver.rfind(':');
+    if (plan.driver.substr(0, colon) != who_am_i()) return true;
+    return ::kill(std::atoi(plan.driver.c_str() + colon + 1), 0) == 0;
+}
+
+std::string new_plan_id(const PlanStore& store) {
+    const std::time_t seconds = now_ms() / 1000;
+    std::tm utc{};
+    gmtime_r(&seconds, &utc);
+    char text[32];
+    std::strftime(text, sizeof text, "r-%Y%m%d-%H%M%S", &utc);
+    std::string id = text;
+    for (int i = 2; store.plans().contains(id); ++i)
+        id = fmt::format("{}-{}", text, i);
+    return id;
+}
+
+}  // namespace millrace::cli

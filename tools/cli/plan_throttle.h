@@ -1,0 +1,31 @@
+// tools/cli/plan_throttle.h: throttles that live and die with a plan.
+//
+// What is set is noted in the plan first, and only that is taken away again: a limit that an
+// operator has set stays as it is, before, during and after.
+#pragma once
+
+#include <functional>
+
+#include "cli/plan_state.h"
+
+namespace millrace::cli {
+
+/// A dynamic config as it stands; nothing when the resource has none of its own.
+using ConfigValues = std::map<std::pair<std::string, std::string>, std::string>;
+
+/// Which configs a plan needs beside those that are set already (by name and key).
+std::vector<OwnThrottle> needed_throttles(const StoredPlan& plan, const ConfigValues& topics,
+                                          const ConfigValues& brokers);
+/// What is left of a list without the entries of `own`; nothing when that is empty.
+std::optional<std::string> list_without(const std::string& list, const std::string& own);
+
+/// Notes what will be set by way of `save`, then sets it. Returns lines about limits left alone.
+std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
+                                       const std::function<void()>& save);
+/// Takes away what the plan set and nobody has changed since. Empties the plan's note of them.
+void remove_throttles(Client& client, StoredPlan& plan);
+/// Another rate for the brokers that the plan limits.
+void change_throttle(Client& client, StoredPlan& plan, int64_t bytes_per_second,
+                     const std::function<void()>& save);
+
+}  // namespace millrace::cli

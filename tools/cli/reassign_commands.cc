@@ -1,0 +1,283 @@
+// tools/cli/reassign_commands.cc: `reassign-partitions plan, apply, status, verify, pause, resume,
+// cancel, throttle, rollback`.
+#include <fmt/core.h>
+#include <poll.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/plan_output.h"
+#include "cli/plan_throttle.h"
+#include "cli/rebalance.h"
+#include "cli/shim_reassign_text.h"
+
+namespace millrace::cli {
+namespace {
+
+struct Options {
+    PlanOptions plan;
+    std::string id;  // of a plan, or the file to apply
+    std::string file = kPlanFileName;
+    std::string throttle;
+    bool watch = false;
+    int watch_ms = 2'000;
+    MoveRules rules;
+    bool additional = false;
+};
+
+CLI::App* add_command(CLI::App& group, Context& context, const char* name, const char* help) {
+    CLI::App* command = group.add_subcommand(name, help);
+    add_connection_options(*command, context);
+    return command;
+}
+
+void add_id(CLI::App& command, Options& options) {
+    command.add_option("id", options.id, "the plan; the one under way, else the newest");
+}
+
+void plan(Context& context, const Options& options) {
+    Client client(context);
+    const int64_t throttle =
+        options.throttle.empty() ? 0 : rate_option("--throttle", options.throttle);
+    const LivePlan live = plan_live(client, options.plan, {});
+    if (options.plan.check && !live.plan.changes.empty()) context.exit_code = kPending;
+    write_text_file(options.file, plan_json(live.plan));
+    if (context.json()) {
+        std::cout << plan_json(live.plan);
+        return;
+    }
+    std::cout << live_plan_text(live, throttle);
+    if (!live.plan.changes.empty())
+        std::cout << fmt::format("\nrun it    millrace reassign-partitions apply {}\n",
+                                 options.file);
+}
+
+void apply(Context& context, const Options& options) {
+    const int64_t throttle =
+        options.throttle.empty() ? 0 : rate_option("--throttle", options.throttle);
+    const auto rows = read_plan_file(options.id, read_text_file(options.id));
+    Client client(context);
+    const auto snapshot = live_snapshot(client);
+    auto moves = moves_to_do(rows, snapshot, options.rules);
+    int64_t copies = 0;
+    int64_t bytes = 0;
+    for (const PlannedMove& move : moves) {
+        copies += static_cast<int64_t>(move.adding().size());
+        bytes += move.bytes * static_cast<int64_t>(move.adding().size());
+    }
+    if (!moves.empty())
+        confirm(context,
+                fmt::format("{}, {} new copies, {} to send, {}.",
+                            counted(static_cast<int64_t>(moves.size()), "partition"),
+                            grouped(copies), bytes == 0 ? "0 bytes" : bytes_text(bytes),
+                            throttle == 0 ? "no throttle" : "throttle " + rate_text(throttle)));
+    Execution how;
+    how.throttle = throttle;
+    how.additional = options.additional;
+    context.exit_code = execute_moves(context, client, std::move(moves), how);
+}
+
+std::string status_of(const Context& context, Client& client, const StoredPlan& plan) {
+    const PlanView view = look_at(client, plan.moves);
+    const PlanProgress progress = progress_of(plan, view, copied_bytes(client, plan, view));
+    return context.json() ? progress_json(plan, progress, now_ms()) + "\n"
+                          : progress_text(plan, progress, now_ms());
+}
+
+/// Redraws on a terminal, prints what changed elsewhere, until the plan is over.
+void watch(const Context& context, Client& client, PlanStore& store, StoredPlan plan,
+           int pause_ms) {
+    InterruptGuard guard;
+    const bool terminal = isatty(STDOUT_FILENO) != 0 && !context.json();
+    size_t lines = 0;
+    std::string last;
+    while (!interrupted()) {
+        client.renew();
+        const std::string text = status_of(context, client, plan);
+        if (terminal && lines > 0) std::cout << fmt::format("\033[{}A\033[J", lines);
+        if (text != last) std::cout << text << std::flush;
+        lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+        if (!terminal) last = text;
+        if (is_over(plan.phase) || plan.phase == PlanPhase::Paused) return;
+        ::poll(nullptr, 0, pause_ms);
+        client.renew();
+        plan = store.find(plan.id);
+    }
+}
+
+void status(Context& context, const Options& options) {
+    Client client(context);
+    PlanStore store(client);
+    store.refresh();
+    if (store.plans().empty() && options.id.empty()) {
+        // Nothing of ours; what others started is worth a word.
+        std::cout << (context.json() ? R"({"apiVersion":"v1","kind":"Reassignment","items":[]})"
+                                     : ongoing_text(list_reassignments(client)))
+                  << '\n';
+        return;
+    }
+    const StoredPlan plan = store.find(options.id);
+    if (!options.watch) {
+        std::cout << status_of(context, client, plan);
+        return;
+    }
+    watch(context, client, store, plan, options.watch_ms);
+}
+
+void verify(Context& context, const Options& options) {
+    Client client(context);
+    PlanStore store(client);
+    context.exit_code = verify_moves(context, client, store.find(options.id).moves);
+}
+
+StoredPlan unfinished(PlanStore& store, const std::string& id) {
+    StoredPlan plan = store.find(id);
+    if (!is_over(plan.phase)) return plan;
+    throw Failure{kConflict, fmt::format("plan {} is {}", plan.id, phase_name(plan.phase)),
+                  "millrace reassign-partitions status " + plan.id};
+}
+
+void pause(Context& context, const Options& options) {
+    Client client(context);
+    PlanStore store(client);
+    StoredPlan plan = unfinished(store, options.id);
+    if (plan.phase == PlanPhase::Paused) {
+        std::cout << fmt::format("{} is paused already\n", plan.id);
+    } else if (is_driven(plan)) {
+        plan.phase = PlanPhase::Pausing;
+        plan.by = who_am_i();
+        store.save(plan);
+        std::cout << fmt::format("{} pauses when wave {} of {} is done\n", plan.id, plan.wave + 1,
+                                 plan.waves());
+    } else {
+        stop_plan(client, store, plan, PlanPhase::Paused, "paused by " + who_am_i());
+        std::cout << fmt::format(
+            "{} is paused; nobody was working on it, so moves under way were "
+            "taken back\n",
+            plan.id);
+    }
+}
+
+void resume(Context& context, const Options& options) {
+    Client client(context);
+    PlanStore store(client);
+    StoredPlan plan = unfinished(store, options.id);
+    if (plan.phase != PlanPhase::Paused && is_driven(plan))
+        throw Failure{kConflict, fmt::format("{} is being worked on by {}", plan.id, plan.driver),
+                      "millrace reassign-partitions status --watch shows it"};
+    // What a driver that died has set is taken away and set anew.
+    remove_throttles(client, plan);
+    context.exit_code = report_end(context, client, drive(client, store, std::move(plan)));
+}
+
+void cancel(Context& context, const Options& options) {
+    Client client(context);
+    PlanStore store(client);
+    StoredPlan plan = unfinished(store, options.id);
+    plan.by = who_am_i();
+    stop_plan(client, store, plan, PlanPhase::Cancelled, "cancelled by " + plan.by);
+    std::cout << fmt::format("{} is cancelled: moves under way go back, throttles are removed\n",
+                             plan.id)
+              << fmt::format(
+                     "what had arrived stays; undo it with: millrace reassign-partitions "
+                     "rollback {}\n",
+                     plan.id);
+}
+
+void throttle(Context& context, const Options& options) {
+    const int64_t rate = rate_option("throttle", options.throttle);
+    Client client(context);
+    PlanStore store(client);
+    StoredPlan plan = unfinished(store, options.id);
+    if (plan.throttle == 0 && plan.phase != PlanPhase::Paused)
+        throw Failure{kConflict, fmt::format("{} runs without a throttle", plan.id),
+                      "pause it, set the throttle, resume it"};
+    const PlanView view = look_at(client, plan.moves);
+    std::vector<PlannedMove> left;
+    for (const PlannedMove& move : plan.moves) {
+        if (state_of(move, view) != MoveState::Done) left.push_back(move);
+    }
+    check_throttle(left, rate, measure_write_rates(client, left));
+    change_throttle(client, plan, rate, [&] { store.save(plan); });
+    std::cout << fmt::format("{}: throttle {} per broker\n", plan.id, rate_text(rate));
+}
+
+void rollback(Context& context, const Options& options) {
+    Client client(context);
+    PlanStore store(client);
+    const StoredPlan plan = store.find(options.id);
+    if (!is_over(plan.phase) && is_driven(plan))
+        throw Failure{kConflict, fmt::format("{} is under way", plan.id),
+                      "millrace reassign-partitions cancel " + plan.id};
+    const auto snapshot = live_snapshot(client);
+    std::vector<FileMove> rows;
+    for (const PlannedMove& move : plan.moves)
+        rows.push_back({move.partition, move.from, {}, std::nullopt, std::nullopt});
+    MoveRules rules = options.rules;
+    rules.allow_fewer_copies = true;  // as it was before
+    auto moves = moves_to_do(rows, snapshot, rules);
+    if (!moves.empty())
+        confirm(context, fmt::format("{} go back to where they were.",
+                                     counted(static_cast<int64_t>(moves.size()), "partition")));
+    Execution how;
+    how.throttle =
+        options.throttle.empty() ? plan.throttle : rate_option("--throttle", options.throttle);
+    how.undo_of = plan.id;
+    context.exit_code = execute_moves(context, client, std::move(moves), how);
+}
+
+void add_starting_options(CLI::App& command, Context& context, Options& options) {
+    command.add_option("--throttle", options.throttle, "bytes per second and broker (none)");
+    command.add_flag("-y,--yes", context.yes, "do not ask");
+    command
+        .add_option("--max-moves-per-broker", options.rules.max_moves_per_broker,
+                    "copies that a broker takes in one wave (5)")
+        ->check(CLI::Range(1, 1'000'000));
+}
+
+}  // namespace
+
+void add_reassign(CLI::App& root, Context& context) {
+    CLI::App* group = root.add_subcommand(
+        "reassign-partitions",
+        "move partitions; with Kafka's flags (--execute and its kin) it speaks Kafka's tongue");
+    group->require_subcommand(1);
+    auto options = std::make_shared<Options>();
+    const auto add = [&](const char* name, const char* help,
+                         void (*run)(Context&, const Options&)) {
+        CLI::App* command = add_command(*group, context, name, help);
+        command->callback([&context, options, run] { run(context, *options); });
+        return command;
+    };
+    CLI::App* planned = add("plan", "propose moves that make every partition rack-safe", plan);
+    add_plan_options(*planned, options->plan);
+    planned->add_option("--out", options->file, "file of the plan (kafkaRebalancePlan.json)");
+    planned->add_option("--throttle", options->throttle, "rate to tell the duration for");
+    CLI::App* applied = add("apply", "carry out a file of moves, ours or Apache's", apply);
+    applied->add_option("file", options->id, "the plan; - reads it")->required();
+    add_starting_options(*applied, context, *options);
+    applied->add_flag("--force", options->rules.force,
+                      "although partitions have changed since the plan was made");
+    applied->add_flag("--allow-fewer-copies", options->rules.allow_fewer_copies,
+                      "although the plan lowers a replication factor");
+    applied->add_flag("--additional", options->additional, "run beside reassignments of others");
+    CLI::App* shown = add("status", "how far a plan is", status);
+    add_id(*shown, *options);
+    shown->add_flag("--watch", options->watch, "again and again until it is over");
+    add_duration_option(*shown, "--every", options->watch_ms, "pause of --watch (2s)");
+    add_id(*add("verify", "is everything where the plan says, and rack-safe", verify), *options);
+    add_id(*add("pause", "stop behind the wave under way", pause), *options);
+    add_id(*add("resume", "go on with a plan, from any machine", resume), *options);
+    add_id(*add("cancel", "take moves under way back and stop", cancel), *options);
+    CLI::App* limited = add("throttle", "another rate for a plan under way", throttle);
+    limited->add_option("rate", options->throttle, "50MB/s, 50000000")->required();
+    add_id(*limited, *options);
+    CLI::App* undone = add("rollback", "put everything back to where it was", rollback);
+    add_id(*undone, *options);
+    add_starting_options(*undone, context, *options);
+}
+
+}  // namespace millrace::cli
