@@ -193,7 +193,9 @@ def command_chaos(options):
 def command_cluster(options):
     binary = build("release", ["millrace"]) / "millrace"
     # This process becomes the cluster's: Ctrl-C and signals go where they belong.
-    os.execv(binary, [str(binary), "dev", "--brokers", str(options.brokers), *options.words])
+    racks = [] if "--racks" in options.words else ["--racks", "3x3"]
+    os.execv(binary, [str(binary), "dev", "--brokers", str(options.brokers), *racks,
+                      *options.words])
 
 
 def command_demo(options):
