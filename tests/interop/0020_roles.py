@@ -5,6 +5,7 @@ controller gives to others; measured: how long a killed leader is missed."""
 import json
 import re
 import shutil
+import struct
 import time
 
 import wire
@@ -194,6 +195,66 @@ def test_a_killed_leader_is_missed_shortly(world):
     print(f"      kill -9 and restart at once, to in sync: {gap:.2f} s")
     if world.kind == "millrace":
         check(gap < 8, f"a restart took {gap:.2f} s")
+
+
+BEGIN_QUORUM_EPOCH = 53
+FENCED_LEADER_EPOCH, INVALID_REQUEST, INCONSISTENT_CLUSTER_ID = 74, 42, 104
+
+
+def begin_epoch(port, cluster, leader, epoch):
+    """BeginQuorumEpoch v0 from nobody; returns (top-level error, the partition's error)."""
+    body = (wire.nullable(cluster) + wire.array([
+        wire.string("__cluster_metadata") + wire.array([struct.pack(">iii", 0, leader, epoch)])]))
+    with wire.Connection(port) as connection:
+        r = connection.ask(BEGIN_QUORUM_EPOCH, 0, body)
+        error = r.take("h")
+        inner = r.array(lambda: (r.string(), r.array(lambda: r.take("ihii")[1])))
+        return error, inner[0][1][0] if inner else None
+
+
+def test_strangers_on_the_controller_port(world):
+    if world.kind == "kafka":
+        return  # it stops at some of these
+    node = world.broker()
+    port = node.controller_port
+    for what in (b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", b"\xff\xff\xff\xff",
+                 struct.pack(">ihhi", 8, 999, 0, 1), struct.pack(">ihhi", 8, 52, 99, 1)):
+        with wire.Connection(port) as connection:
+            connection.send(what)
+            check(connection.closed(), f"the connection after {what}")
+    check_equal(begin_epoch(port, "another", 99, 1)[0], INCONSISTENT_CLUSTER_ID, "cluster")
+    check_equal(begin_epoch(port, None, 99, 1), (0, INVALID_REQUEST), "another leader")
+    check_equal(begin_epoch(port, None, 99, 0), (0, FENCED_LEADER_EPOCH), "an old epoch")
+    check_equal(begin_epoch(port, None, 99, 2**31 - 1), (0, INVALID_REQUEST), "the last epoch")
+    check(node.ready(), "the node serves")
+    check("belongs to another cluster" in node.log.read_text(), "a line that says why")
+
+
+def test_two_brokers_of_one_id_and_one_of_another_cluster(world):
+    if world.kind == "kafka":
+        return  # its own lines are others
+    cluster = Apart(world, brokers=2)
+    twin = world.broker(name="twin", started=False)
+    twin.settings.update({**cluster.brokers[11].settings, "log.dirs": str(twin.data),
+                          "listeners": f"PLAINTEXT://{twin.server}",
+                          "advertised.listeners": f"PLAINTEXT://{twin.server}"})
+    twin.write_config()
+    twin.format(static=True).start(wait=False)
+    stranger = world.broker(name="stranger", started=False)
+    stranger.settings.update({**cluster.brokers[11].settings, "log.dirs": str(stranger.data),
+                              "node.id": "15", "listeners": f"PLAINTEXT://{stranger.server}",
+                              "advertised.listeners": f"PLAINTEXT://{stranger.server}"})
+    stranger.write_config()
+    command([world.millrace, "storage", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c",
+             stranger.config])
+    stranger.start(wait=False)
+    wait_for(lambda: "DUPLICATE_BROKER_REGISTRATION" in twin.log.read_text(), "the twin's line")
+    wait_for(lambda: "it belongs to another cluster" in stranger.log.read_text(),
+             "the stranger's line")
+    wait_for(lambda: "belongs to another cluster" in cluster.controllers[1].log.read_text(),
+             "the controller's line")
+    check(all(wire_answers(node) for node in cluster.brokers.values()), "the others serve")
+    check(not wire_answers(twin) and not wire_answers(stranger), "and they do not")
 
 
 if __name__ == "__main__":
