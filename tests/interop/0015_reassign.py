@@ -274,7 +274,7 @@ def test_between_directories(world):
     here.reassign("--execute", "birds", 2, 0)  # one of them is there already
     wait_for(lambda: [log[:3] for log in here.logs("birds")] == [(0, 0, False), (0, 1, False)],
              "both in the first directory")
-    # Slowly: a copy is seen on its way, and survives kill -9.
+    # Slowly: a copy is seen on its way, and goes on after kill -9.
     out = here.reassign("--execute", "birds", 2, 1, "--replica-alter-log-dirs-throttle", 700000)
     check_in("The replica-alter-dir throttle limit was set to 700000 B/s", out)
     for number in (0, 1):
@@ -285,8 +285,9 @@ def test_between_directories(world):
     check_in("Reassignment of replica birds-0-1 is still in progress.",
              here.reassign("--verify", "birds", 2, 1))
     wait_for(lambda: here.logs("birds")[-1][3] < 6000, "some of it to be copied")
-    here.node.kill()
-    here.node.start()
+    if world.kind == "millrace":  # Kafka 4.3.1 drops the front of the log that it had copied
+        here.node.kill()
+        here.node.start()
     lines += here.produce("birds", 0, 500, 6000)
     wait_for(lambda: [log[:3] for log in here.logs("birds")] == [(1, 0, False), (1, 1, False)],
              "both in the second directory", 60)
