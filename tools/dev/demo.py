@@ -79,11 +79,7 @@ class Demo:
 
     def show(self, *arguments, code=0):
         print(f"\n$ millrace {shlex.join(map(str, arguments))}", flush=True)
-        where = ["--bootstrap-server" if arguments[0] == "shim" else "-b", self.server]
-        if arguments[0] == "dev":
-            where = ["--data", str(self.data)]
-        if "--cluster" in arguments:
-            where = []
+        where = ["--data", str(self.data)] if arguments[0] == "dev" else ["-b", self.server]
         print(self.quiet(*arguments, *where, code=code).rstrip(), flush=True)
 
     def title(self, text):
@@ -135,26 +131,12 @@ class Demo:
 
     # ---- moves ----
 
-    def snapshot(self):
-        path = self.folder / "cluster.json"
-        path.write_text(self.ask("cluster", "snapshot"))
-        return path
-
     def assignment(self):
         """The reassignment JSON of the present state: what undoes any plan."""
         rows = [{"topic": topic["name"], "partition": p["partition"], "replicas": p["replicas"]}
-                for topic in json.loads(self.snapshot().read_text())["topics"]
+                for topic in json.loads(self.ask("cluster", "snapshot"))["topics"]
                 for p in topic["partitions"]]
         return {"version": 1, "partitions": rows}
-
-    def move(self, path):
-        file = ["--reassignment-json-file", str(path)]
-        self.show("shim", "kafka-reassign-partitions.sh", "--execute", *file, "--throttle",
-                  str(THROTTLE), "--timeout", "60000")
-        verify = ["shim", "kafka-reassign-partitions.sh", "--bootstrap-server", self.server,
-                  "--verify", *file]
-        self.wait(lambda: "still in progress" not in self.quiet(*verify, code=None).stdout,
-                  "the end of the moves")
 
     def wait_until_fenced(self):
         def fenced():
@@ -172,13 +154,11 @@ class Demo:
         self.show("doctor")
         self.title("the plan, before anything happens")
         self.load()
-        snapshot = self.snapshot()
-        plan = self.folder / "plan.json"
-        command = ["rebalance-rackaware", "plan", "--cluster", str(snapshot), "--balance"]
-        self.show(*command)
-        plan.write_text(self.quiet(*command, "-o", "json"))
-        self.title(f"executed under load, {THROTTLE // 1_000_000} MB/s at most")
-        self.move(plan)
+        plan = ["rebalance-rackaware", "--topics", "orders,clicks", "--balance", "--throttle",
+                str(THROTTLE), "--rebalancePlanDir", str(self.folder)]
+        self.show(*plan)
+        self.title(f"executed under load, {THROTTLE // 1_000_000} MB/s per broker at most")
+        self.show(*plan, "--execute", "--timeout", f"{STEP_SECONDS}s")
         self.show("cluster")
         self.title(f"{LOST} is lost")
         undo = self.folder / "undo.json"
@@ -194,7 +174,8 @@ class Demo:
         self.title(f"{LOST} comes back, and the drain is undone")
         self.show("dev", "start", LOST)
         self.ask("health", "--wait", "60s", "--brokers", len(IDS))
-        self.move(undo)
+        self.show("reassign-partitions", "apply", str(undo), "--throttle", str(THROTTLE), "--yes",
+                  "--timeout", f"{STEP_SECONDS}s")
         self.ask("health", "--wait", "60s")
         self.finish()
 
