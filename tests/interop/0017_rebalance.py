@@ -155,12 +155,27 @@ def test_interrupt_cancel_resume(world):
     moving(driver)
     code, _, err = dev.run(*slow, code=None)
     check_equal(code, 6, f"exit code of a second plan beside one under way\n{err}")
-    dev.run("reassign-partitions", "cancel", server=dev.servers[-1])
+    said = json.loads(dev.run("reassign-partitions", "cancel", "-o", "json",
+                              server=dev.servers[-1]))
+    check_equal(said["state"], "cancelled", "what cancel says")
     _, err = driver.communicate(timeout=30)
     check_equal(driver.returncode, 1, f"exit code of a driver whose plan was cancelled\n{err}")
     dev.settles(dev.throttles, [], "throttles after the cancel")
     dev.settles(lambda: dev.replicas("big"), BAD[:3], "replicas after the cancel")
     check_equal(dev.status()["state"], "cancelled", "state after the cancel")
+
+    # Pause lets the wave end; the throttle command reaches a driver elsewhere.
+    driver = dev.start(*slow)
+    moving(driver)
+    check_in("pauses when wave 1", dev.run("reassign-partitions", "pause"))
+    dev.run("reassign-partitions", "throttle", "50MB/s")
+    _, err = driver.communicate(timeout=40)
+    check_equal((driver.returncode, dev.status()["state"]), (0, "paused"), f"after the pause\n{err}")
+    dev.settles(dev.throttles, [], "throttles while paused")
+    dev.run("reassign-partitions", "resume")
+    check_equal(dev.status()["state"], "done", "state after the pause")
+    dev.run("reassign-partitions", "rollback", "--yes", "--throttle", "50MB/s")
+    dev.settles(lambda: dev.replicas("big"), BAD[:3], "replicas after the rollback")
 
     # A driver that is killed leaves everything; any machine goes on from there.
     driver = dev.start(*slow)

@@ -140,24 +140,33 @@ StoredPlan unfinished(PlanStore& store, const std::string& id) {
                   "millrace reassign-partitions status " + plan.id};
 }
 
+/// What a command did to a plan: a sentence, or its new state.
+void say(const Context& context, const StoredPlan& plan, const std::string& text) {
+    const Json json = {{"apiVersion", "v1"},
+                       {"kind", "Reassignment"},
+                       {"id", plan.id},
+                       {"state", phase_name(plan.phase)},
+                       {"throttle", plan.throttle}};
+    std::cout << (context.json() ? json.dump() : text) << '\n';
+}
+
 void pause(Context& context, const Options& options) {
     Client client(context);
     PlanStore store(client);
     StoredPlan plan = unfinished(store, options.id);
     if (plan.phase == PlanPhase::Paused) {
-        std::cout << fmt::format("{} is paused already\n", plan.id);
+        say(context, plan, plan.id + " is paused already");
     } else if (is_driven(plan)) {
         plan.phase = PlanPhase::Pausing;
         plan.by = who_am_i();
         store.save(plan);
-        std::cout << fmt::format("{} pauses when wave {} of {} is done\n", plan.id, plan.wave + 1,
-                                 plan.waves());
+        say(context, plan,
+            fmt::format("{} pauses when wave {} of {} is done", plan.id, plan.wave + 1,
+                        plan.waves()));
     } else {
         stop_plan(client, store, plan, PlanPhase::Paused, "paused by " + who_am_i());
-        std::cout << fmt::format(
-            "{} is paused; nobody was working on it, so moves under way were "
-            "taken back\n",
-            plan.id);
+        say(context, plan,
+            plan.id + " is paused; nobody was working on it, so moves under way were taken back");
     }
 }
 
@@ -179,12 +188,10 @@ void cancel(Context& context, const Options& options) {
     StoredPlan plan = unfinished(store, options.id);
     plan.by = who_am_i();
     stop_plan(client, store, plan, PlanPhase::Cancelled, "cancelled by " + plan.by);
-    std::cout << fmt::format("{} is cancelled: moves under way go back, throttles are removed\n",
-                             plan.id)
-              << fmt::format(
-                     "what had arrived stays; undo it with: millrace reassign-partitions "
-                     "rollback {}\n",
-                     plan.id);
+    say(context, plan,
+        fmt::format("{} is cancelled: moves under way go back, throttles are removed\nwhat had "
+                    "arrived stays; undo it with: millrace reassign-partitions rollback {}",
+                    plan.id, plan.id));
 }
 
 void throttle(Context& context, const Options& options) {
@@ -202,7 +209,7 @@ void throttle(Context& context, const Options& options) {
     }
     check_throttle(left, rate, measure_write_rates(client, left));
     change_throttle(client, plan, rate, [&] { store.save(plan); });
-    std::cout << fmt::format("{}: throttle {} per broker\n", plan.id, rate_text(rate));
+    say(context, plan, fmt::format("{}: throttle {} per broker", plan.id, rate_text(rate)));
 }
 
 void rollback(Context& context, const Options& options) {
