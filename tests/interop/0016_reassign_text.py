@@ -158,4 +158,24 @@ def test_moves(world):
     tools.verdict()
 
 
+def test_under_way(world):
+    cluster = clusters.Cluster(world)
+    tools = Tools(world, cluster)
+    for letter in "jm":
+        create(cluster, f"twin-{letter}", "1,2")
+        command([world.millrace, "produce", f"twin-{letter}", "-q", "-b", cluster.nodes[0].server],
+                stdin=("x" * 1000 + "\n") * 8000)
+    file = ["--reassignment-json-file", "@"]
+    plan = moves((0, [2]), (1, [3, 2]))
+    tools.each("--execute", *file, "--additional", "--throttle", "20000", plan=plan)
+    running = plan.replace("@t", "twin-j")
+    check_in("adding: 3", tools.both("--list"), "list")
+    check_in("is still in progress", tools.both("--verify", *file, plan=running), "text")
+    check_in("Cannot execute because", tools.both("--execute", *file, plan=running), "text")
+    check_in("Successfully cancelled partition reassignments for: twin-0,twin-1",
+             tools.each("--cancel", *file, plan=plan), "text")
+    tools.both("--list")
+    tools.verdict()
+
+
 main()
