@@ -38,6 +38,7 @@ ClusterFaults ClusterFaults::draw(Rng& rng, int nodes) {
     f.one_way = on(30);
     f.client_cut = on(20);
     f.slow_links = on(30);
+    f.lag = on(35);
     f.resets = on(35);
     f.slow_disk = on(25);
     f.io_error = on(20);
@@ -45,6 +46,7 @@ ClusterFaults ClusterFaults::draw(Rng& rng, int nodes) {
     f.disk_full = on(15);
     f.wall_jumps = on(20);
     f.empty_disk = on(15) && nodes >= 3;
+    f.rot = on(15) && nodes >= 3;
     f.disturbed_max = rng.chance(2, 3) ? (nodes - 1) / 2 : nodes;
     f.disturbed_max = std::max(f.disturbed_max, 1);
     f.interval = milliseconds(rng.between(300, 3000));
@@ -66,6 +68,7 @@ std::string ClusterFaults::text() const {
     add(isolate, "isolate");
     add(one_way, "oneway");
     add(client_cut, "clients");
+    add(lag, "lag");
     add(slow_links, "links");
     add(resets, "reset");
     add(slow_disk, "slow");
@@ -74,6 +77,7 @@ std::string ClusterFaults::text() const {
     add(disk_full, "full");
     add(wall_jumps, "wall");
     add(empty_disk, "empty");
+    add(rot, "rot");
     return "faults=" + (all.empty() ? "none" : all) + " at_once=" + std::to_string(disturbed_max);
 }
 
@@ -245,6 +249,39 @@ void ClusterNemesis::wipe(int node) {
     watch_.on_lossy_crash(node);
 }
 
+bool ClusterNemesis::may_flip(int node) {
+    watch_.forget_whole_nodes();
+    for (const auto& [number, trouble] : trouble_) {
+        if (trouble.injected) return false;
+    }
+    return watch_.others_clean(0) && cluster_.node(node).up();
+}
+
+void ClusterNemesis::flip_a_bit(int node) {
+    const auto victim = watch_.pick_batch(node, rng_);
+    if (!victim) return;
+    const std::string name = victim->rot.topic + "-" + std::to_string(victim->rot.partition);
+    world_.say("nemesis: a bit of " + name + " flips on node " + std::to_string(node));
+    cluster_.node(node).disk().flip_bit(victim->file, victim->from + rng_.below(victim->size),
+                                        static_cast<int>(rng_.below(8)));
+    model_.rotten.insert(name);
+    watch_.on_rot(victim->rot);
+}
+
+/// What an operator does about a copy that is reported damaged: it is thrown away.
+void ClusterNemesis::cure() {
+    for (const ClusterWatch::Rot& rot : watch_.rot()) {
+        const std::string name = rot.topic + "-" + std::to_string(rot.partition);
+        world_.say("the operator throws away " + name + " of node " + std::to_string(rot.node));
+        Process& process = cluster_.node(rot.node);
+        process.kill(Crash::Process);
+        process.disk().erase_folder(rot.folder);
+        model_.rotten.erase(name);
+        start(rot.node);
+    }
+    watch_.on_cured();
+}
+
 void ClusterNemesis::mend_later(const std::vector<std::pair<int, int>>& cuts) {
     world_.after(draw_time(), [this, cuts] {
         for (const auto& [from, to] : cuts) cluster_.links.mend(from, to);
@@ -338,6 +375,7 @@ void ClusterNemesis::act() {
     with(ends && (faults_.io_error || faults_.bad_directory), seconds(4), [this, node] { fail_disk(node); });
     with(ends && faults_.disk_full, seconds(4), [this, node] { fill_disk(node); });
     with(faults_.empty_disk && may_wipe(node), seconds(12), [this, node] { wipe(node); });
+    if (faults_.rot && may_flip(node)) choices.emplace_back([this, node] { flip_a_bit(node); });
     if (faults_.one_way) choices.emplace_back([this] { cut_one_way(); });
     if (faults_.client_cut) {
         choices.emplace_back([this, node] {
@@ -346,6 +384,12 @@ void ClusterNemesis::act() {
             if (cuts[0].first == cuts[0].second) return;
             cluster_.links.cut(cuts[0].first, cuts[0].second);
             mend_later(cuts);
+        });
+    }
+    if (faults_.lag) {
+        choices.emplace_back([this, &process] {
+            world_.say("nemesis: node " + std::to_string(process.site().number) + " lags");
+            process.hold_fetches(draw_time());
         });
     }
     if (faults_.slow_links) choices.emplace_back([this] { slow_links(); });
@@ -408,6 +452,8 @@ void ClusterNemesis::heal() {
         start(node);
     }
     wait_until_up("after healing");
+    cure();
+    wait_until_up("after a cure");
 }
 
 void ClusterNemesis::restart_all() {

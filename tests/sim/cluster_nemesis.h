@@ -22,6 +22,7 @@ struct ClusterFaults {
     bool isolate = false;      // one node from all others
     bool one_way = false;
     bool client_cut = false;
+    bool lag = false;          // followers that fetch nothing for a while
     bool slow_links = false;   // delay and loss
     bool resets = false;
     bool slow_disk = false;
@@ -30,6 +31,7 @@ struct ClusterFaults {
     bool disk_full = false;
     bool wall_jumps = false;
     bool empty_disk = false;
+    bool rot = false;          // a bit of a committed batch flips on one replica
     int disturbed_max = 1;     // nodes in trouble at one time
     Duration interval = seconds(2);
     Duration length = seconds(12);
@@ -71,6 +73,9 @@ class ClusterNemesis {
     bool may_end(int node);
     bool may_wipe(int node);
     void wipe(int node);
+    void flip_a_bit(int node);
+    void cure();
+    bool may_flip(int node);
     void isolate(int node);
     void cut_one_way();
     void mend_later(const std::vector<std::pair<int, int>>& cuts);

@@ -2,6 +2,8 @@
 #include <memory>
 #include <vector>
 
+#include "millrace/wire/gen/alter_partition_reassignments_request.h"
+#include "millrace/wire/gen/alter_partition_reassignments_response.h"
 #include "sim/actors.h"
 #include "sim/admin.h"
 #include "sim/cluster_nemesis.h"
@@ -77,6 +79,14 @@ class ClusterRun {
         });
     }
 
+    void plant(const PlantedFault& fault) {
+        if (fault.make != nullptr) meddler_ = fault.make();
+        for (Process* process : cluster_.all_servers()) {
+            process->meddler = meddler_.get();
+            process->disk().lie_about_syncs(fault.sync_lie);
+        }
+    }
+
     void entitle(uint64_t seed, int nodes, bool trace, const std::string& commit) {
         world_.trace = trace;
         world_.title = "nodes=" + std::to_string(nodes) + " seed=" + std::to_string(seed) +
@@ -88,9 +98,9 @@ class ClusterRun {
         cluster_.begin_discovery();
         const size_t topics = 1 + world_.rng().below(3);
         for (size_t i = 0; i < topics; ++i) admin_.create_topic(world_.rng().chance(1, 4));
+        expect_stale_answers(true);
         make_actors();
         load_.begin();
-        expect_stale_answers(true);
         cluster_.wrong_percent = world_.rng().below(4);
         nemesis_.begin();
         const Instant end = world_.now() + faults_.length;
@@ -99,6 +109,7 @@ class ClusterRun {
             if (faults_.resets && world_.rng().chance(1, 3)) reset_somebody();
             if (groups_.on && faults_.resets) load_.reset_somebody(world_.rng());
             if (world_.rng().chance(1, 2)) admin_.act();
+            if (cluster_.size() > admin_.replication_factor) reassign();
         }
         nemesis_.heal();
         drain();
@@ -144,6 +155,26 @@ class ClusterRun {
         }
     }
 
+    /// Moves a partition to other nodes; whatever comes of it, records stay and it ends.
+    void reassign() {
+        Rng& rng = world_.rng();
+        const auto live = model_.live_topics();
+        if (live.empty() || rng.chance(1, 2)) return;
+        std::vector<int32_t> nodes;
+        for (int32_t n = 1; n <= cluster_.size(); ++n) nodes.push_back(n);
+        for (size_t i = nodes.size(); i > 1; --i) std::swap(nodes[i - 1], nodes[rng.below(i)]);
+        nodes.resize(static_cast<size_t>(admin_.replication_factor));
+        const TopicModel& topic = *live[rng.below(live.size())];
+        wire::AlterPartitionReassignmentsRequest request;
+        request.timeout_ms = 2000;
+        auto& asked = request.topics.emplace_back();
+        asked.name = topic.name;
+        auto& part = asked.partitions.emplace_back();
+        part.partition_index = static_cast<int32_t>(rng.below(topic.partitions.size()));
+        part.replicas = nodes;
+        admin_.client().call_now<wire::AlterPartitionReassignmentsResponse>(request, 0);
+    }
+
     void reset_somebody() {
         const size_t who = world_.rng().below(producers_.size() + consumers_.size());
         if (who < producers_.size()) {
@@ -186,7 +217,6 @@ class ClusterRun {
     void verify(const std::string& when) {
         Verifier(world_, cluster_, model_, when).verify();
         load_.verify(when);
-        expect_stale_answers(true);
     }
 
     RunReport report() {
@@ -206,6 +236,7 @@ class ClusterRun {
     World world_;
     GroupOptions groups_;
     ClusterFaults faults_;
+    std::unique_ptr<Meddler> meddler_;
     Cluster cluster_;
     Model model_;
     ClusterWatch watch_;
@@ -219,7 +250,7 @@ class ClusterRun {
 }  // namespace
 
 RunReport run_cluster_seed(uint64_t seed, int nodes, bool trace, const std::string& commit,
-                           Groups wanted) {
+                           Groups wanted, const PlantedFault* fault) {
     Rng rng(seed + 0x73657474696e6773ULL);
     GroupOptions groups = GroupOptions::draw(seed);
     if (wanted != Groups::Drawn) groups.on = wanted == Groups::On;
@@ -231,7 +262,11 @@ RunReport run_cluster_seed(uint64_t seed, int nodes, bool trace, const std::stri
     groups.min_isr = options.min_isr;
     options.config = common_config(rng, groups);
     options.config["min.insync.replicas"] = std::to_string(options.min_isr);
+    if (fault != nullptr) {
+        for (const auto& [key, value] : fault->config) options.config[key] = value;
+    }
     ClusterRun run(seed, nodes, groups, options);
+    if (fault != nullptr) run.plant(*fault);
     run.entitle(seed, nodes, trace, commit);
     return run.run();
 }

@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kBatchHeadBytes = 16;  // base offset, length, leader epoch
 constexpr size_t kLengthEndsAt = 12;
+constexpr uint64_t kChecksummedFrom = 21;
 constexpr size_t kImagesKept = 400;
 const char* const kLogSuffix = ".log";
 
@@ -171,7 +172,7 @@ void ClusterWatch::look_at_partition(int number, broker::Partition& partition) {
     seen.leader_epoch = epoch;
     seen.leader = partition.is_leader();
     seen.high_watermark = high_watermark;
-    if (seen.next < high_watermark) check_committed(number, partition, seen, high_watermark);
+    if (seen.next < high_watermark && !rotten(number, partition)) check_committed(number, partition, seen, high_watermark);
     if (moved && seen.leader) check_followers(number, partition);
 }
 
@@ -265,12 +266,56 @@ void ClusterWatch::on_unclean_end(int node) {
     if (broker != nullptr) ended_epochs_[node] = broker->epoch.value;
 }
 
+void ClusterWatch::on_rot(Rot rot) {
+    lossy_.insert(rot.node);
+    unclean_.insert(rot.node);
+    rot_.push_back(std::move(rot));
+}
+
+bool ClusterWatch::rotten(int number, broker::Partition& partition) const {
+    return std::any_of(rot_.begin(), rot_.end(), [&](const Rot& rot) {
+        return rot.node == number && rot.topic == partition.name().topic &&
+               rot.partition == partition.name().partition.value;
+    });
+}
+
+std::optional<ClusterWatch::Victim> ClusterWatch::pick_batch(int node, Rng& rng) {
+    std::vector<broker::Partition*> copies;
+    cluster_.node(node).node().shard().for_each_partition([&](broker::Partition& partition) {
+        if (partition.name().topic.starts_with("t") && partition.high_watermark().value > 0 &&
+            !partition.offline()) {
+            copies.push_back(&partition);
+        }
+    });
+    if (copies.empty()) return std::nullopt;
+    broker::Partition& partition = *copies[rng.below(copies.size())];
+    const std::string folder = partition.log().directory();
+    const int64_t offset = static_cast<int64_t>(
+        rng.below(static_cast<uint64_t>(partition.high_watermark().value)));
+    Seen seen;
+    if (!find_segment(node, partition, seen, offset)) return std::nullopt;
+    while (true) {
+        const std::string head =
+            cluster_.node(node).disk().peek(seen.segment, seen.position, kBatchHeadBytes);
+        if (head.size() < kBatchHeadBytes) return std::nullopt;
+        const auto size = kLengthEndsAt + static_cast<uint64_t>(load_big<int32_t>(bytes_of(head, 8)));
+        if (rng.chance(1, 3)) {
+            return Victim{{node, partition.name().topic, partition.name().partition.value, folder},
+                          seen.segment,
+                          seen.position + kChecksummedFrom,
+                          size - kChecksummedFrom};
+        }
+        seen.position += size;
+    }
+}
+
 void ClusterWatch::forget_whole_nodes() {
     const metadata::ImagePtr image = newest_image();
     std::set<int> whole;
     for (Process* process : cluster_.all_servers()) {
         if (process->up()) whole.insert(process->site().number);
     }
+    for (const Rot& rot : rot_) whole.erase(rot.node);
     each_partition(*image, [&](const metadata::TopicImage&, PartitionIndex,
                                const metadata::PartitionImage& part) {
         for (const NodeId replica : part.replicas) {
@@ -315,6 +360,7 @@ std::string ClusterWatch::unrest() {
                                const metadata::PartitionImage& part) {
         const std::string what = topic.name + "-" + std::to_string(index.value);
         if (!part.has_leader()) why = what + " has no leader";
+        if (part.is_reassigning()) why = what + " is being moved";
         if (part.isr.size() < part.replicas.size()) {
             why = what + " is not in sync: leader " + std::to_string(part.leader.value) + " isr";
             for (const NodeId member : part.isr) why += " " + std::to_string(member.value);

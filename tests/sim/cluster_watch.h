@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "millrace/metadata/image.h"
 #include "sim/cluster.h"
@@ -32,6 +34,25 @@ class ClusterWatch {
     void on_lossy_crash(int node) { lossy_.insert(node); }
     /// Nodes without which every partition is in sync drop out of both sets; newest image.
     void forget_whole_nodes();
+    /// One bit of that copy was flipped: its bytes are compared no more until it is cured, and the
+    /// other replicas have to live.
+    struct Rot {
+        int node;
+        std::string topic;
+        int32_t partition;
+        std::string folder;
+    };
+    void on_rot(Rot rot);
+    const std::vector<Rot>& rot() const { return rot_; }
+    void on_cured() { rot_.clear(); }
+    /// A committed batch of a copy on this node: its file, and where its checksummed part lies.
+    struct Victim {
+        Rot rot;
+        std::string file;
+        uint64_t from;
+        uint64_t size;
+    };
+    std::optional<Victim> pick_batch(int node, Rng& rng);
     /// Every other node ended cleanly, or is in sync again.
     bool others_clean(int node) const { return unclean_.size() == unclean_.count(node); }
     bool others_whole(int node) const { return lossy_.size() == lossy_.count(node); }
@@ -93,6 +114,8 @@ class ClusterWatch {
     std::map<PartitionKey, std::map<int64_t, Batch>> committed_;       // by base offset
     std::map<PartitionKey, int32_t> partition_epochs_;
     std::map<int64_t, std::pair<int, metadata::ImagePtr>> images_;     // by offset
+    bool rotten(int number, broker::Partition& partition) const;
+    std::vector<Rot> rot_;
     std::set<int> unclean_;
     std::set<int> lossy_;
     std::map<int, int64_t> ended_epochs_;  // broker epochs of registrations that are over

@@ -1,11 +1,13 @@
 // tests/sim/main.cc: the command line of the simulator: one seed, many seeds, determinism.
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -18,7 +20,7 @@ namespace {
 
 constexpr int kExitUsage = 2;
 constexpr int kNodesMax = 7;
-constexpr unsigned kSeedSecondsMax = 120;  // of real time: a run that hangs is a crash
+constexpr rlim_t kSeedSecondsMax = 120;  // of processor time: a run that hangs is a crash
 
 std::string commit_of_tree() {
     std::string text = "unknown";
@@ -38,6 +40,9 @@ struct Options {
     bool trace = false;
     bool check_determinism = false;
     bool crash_steps = false;
+    bool zoo = false;
+    std::string plant;  // the name of a planted fault
+    double hours = 0;   // of real time; 0: as many seeds as were asked for
     uint64_t step = 0;    // this step only
     uint64_t stride = 1;  // every so many steps
     std::string seeds_file;
@@ -68,6 +73,8 @@ void print(uint64_t seed, const RunReport& report, int nodes) {
 
 /// Runs `work` in a process of its own: an assert or a leak of one seed does not touch the next.
 /// Returns the exit code; a signal counts as a crash. `result` gets what `work` returned.
+uint64_t virtual_ms = 0;  // of the last run
+
 template <class Work>
 int in_child(uint64_t& result, Work work) {
     int ends[2];
@@ -76,14 +83,21 @@ int in_child(uint64_t& result, Work work) {
     const pid_t child = ::fork();
     if (child == 0) {
         ::close(ends[0]);
-        ::alarm(kSeedSecondsMax);
-        const uint64_t value = work();
+        const rlimit limit{kSeedSecondsMax, kSeedSecondsMax};
+        ::setrlimit(RLIMIT_CPU, &limit);
+        const uint64_t values[2] = {work(), virtual_ms};
         std::fflush(stdout);
-        const bool written = ::write(ends[1], &value, sizeof value) == sizeof value;
+        const bool written = ::write(ends[1], values, sizeof values) == sizeof values;
         ::_exit(written ? 0 : kExitCrash);
     }
     ::close(ends[1]);
-    if (::read(ends[0], &result, sizeof result) != sizeof result) result = 0;
+    uint64_t values[2] = {0, 0};
+    if (::read(ends[0], values, sizeof values) == sizeof values) {
+        result = values[0];
+        virtual_ms = values[1];
+    } else {
+        result = virtual_ms = 0;
+    }
     ::close(ends[0]);
     int status = 0;
     ::waitpid(child, &status, 0);
@@ -92,11 +106,14 @@ int in_child(uint64_t& result, Work work) {
 
 int run_one(uint64_t seed, Groups groups, const Options& options, const std::string& commit) {
     uint64_t hash = 0;
+    const PlantedFault* fault = find_fault(options.plant);
     const auto work = [&] {
         const RunReport report =
-            options.nodes > 0 ? run_cluster_seed(seed, options.nodes, options.trace, commit, groups)
-                              : run_seed(seed, options.trace, commit, groups);
+            options.nodes > 0
+                ? run_cluster_seed(seed, options.nodes, options.trace, commit, groups, fault)
+                : run_seed(seed, options.trace, commit, groups, fault);
         if (!options.quiet) print(seed, report, options.nodes);
+        virtual_ms = static_cast<uint64_t>(report.virtual_ms);
         return report.hash;
     };
     if (options.here) return work() == 0 ? kExitCrash : 0;
@@ -132,6 +149,71 @@ int run_seeds(const std::vector<Seed>& seeds, const Options& options, const std:
     }
     std::printf("%zu seeds, %zu failed\n", seeds.size(), failed);
     return worst;
+}
+
+/// Seeds from `first` on until the time is over; progress every minute.
+int run_hours(Options options, const std::string& commit) {
+    constexpr int kProgressEvery = 60;
+    const std::time_t start = std::time(nullptr);
+    const auto end = start + static_cast<std::time_t>(options.hours * 3600);
+    std::time_t said = start;
+    uint64_t seeds = 0;
+    uint64_t failed = 0;
+    double virtual_hours = 0;
+    int worst = 0;
+    options.quiet = true;
+    for (uint64_t seed = options.first; std::time(nullptr) < end; ++seed) {
+        const int code = run_one(seed, options.groups, options, commit);
+        ++seeds;
+        virtual_hours += static_cast<double>(virtual_ms) / 3.6e6;
+        if (code != 0) ++failed;
+        if (worst == 0) worst = code;
+        if (std::time(nullptr) - said < kProgressEvery) continue;
+        said = std::time(nullptr);
+        std::printf("%ld s: %llu seeds, %llu failed, %.1f virtual hours, last seed %llu\n",
+                    static_cast<long>(said - start), static_cast<unsigned long long>(seeds),
+                    static_cast<unsigned long long>(failed), virtual_hours,
+                    static_cast<unsigned long long>(seed));
+        std::fflush(stdout);
+    }
+    std::printf("%llu seeds, %llu failed, %.1f virtual hours\n",
+                static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(failed),
+                virtual_hours);
+    return worst;
+}
+
+/// Every planted fault, with seeds from 1 on until one finds it.
+int run_zoo(Options options, const std::string& commit) {
+    constexpr uint64_t kSeedsMax = 60;
+    size_t found = 0;
+    for (const PlantedFault& fault : planted_faults()) {
+        options.plant = fault.name;
+        options.quiet = true;
+        options.nodes = fault.lone ? 0 : 3;
+        const Groups groups = fault.groups ? Groups::On : Groups::Drawn;
+        uint64_t seed = 0;
+        int code = 0;
+        while (code == 0 && seed < kSeedsMax) {
+            uint64_t hash = 0;
+            ++seed;
+            code = in_child(hash, [&] {
+                if (options.trace == false) std::freopen("/dev/null", "w", stdout);
+                return options.nodes > 0
+                           ? run_cluster_seed(seed, options.nodes, false, commit, groups, &fault).hash
+                           : run_seed(seed, false, commit, groups, &fault).hash;
+            });
+        }
+        if (code != 0) ++found;
+        std::printf("%-22s %-9s %3llu  %s\n", fault.name,
+                    code == 0                ? "NOT FOUND"
+                    : code == kExitLiveness ? "liveness"
+                    : code == kExitSafety   ? "safety"
+                                            : "crash",
+                    static_cast<unsigned long long>(seed), fault.text);
+        std::fflush(stdout);
+    }
+    std::printf("%zu planted faults, %zu found\n", planted_faults().size(), found);
+    return found == planted_faults().size() ? 0 : kExitSafety;
 }
 
 int run_crash_steps(const Options& options, const std::string& commit) {
@@ -181,7 +263,9 @@ int usage() {
     std::fprintf(stderr,
                  "usage: millrace_sim --seed N [--trace] [--here] [--check-determinism]\n"
                  "                    [--groups | --no-groups]\n"
-                 "       millrace_sim --seeds FROM COUNT [--quiet] [--check-determinism]\n"
+                 "       millrace_sim --seeds FROM COUNT | FROM-TO [--quiet] [--check-determinism]\n"
+                 "       millrace_sim --hours H [--seed FIRST] [--nodes N]\n"
+                 "       millrace_sim --zoo | --plant FAULT with --seed or --seeds\n"
                  "       millrace_sim --nodes N with --seed or --seeds: a cluster of N nodes\n"
                  "       millrace_sim --seeds-file FILE\n"
                  "       millrace_sim --crash-steps [--stride N] | --step N [--trace]\n"
@@ -212,11 +296,23 @@ bool parse(int argc, char** argv, Options& options) {
             options.first = number();
         } else if (word == "--seeds" && i + 1 < argc) {
             options.one = false;
+            const std::string range = argv[i + 1];
             options.count = number();
-            if (i + 1 < argc && argv[i + 1][0] != '-') {
+            if (const size_t dash = range.find('-'); dash != std::string::npos && dash > 0) {
+                options.first = options.count;
+                const uint64_t last = std::strtoull(range.c_str() + dash + 1, nullptr, 0);
+                options.count = last < options.first ? 0 : last - options.first + 1;
+            } else if (i + 1 < argc && argv[i + 1][0] != '-') {
                 options.first = options.count;
                 options.count = number();
             }
+        } else if (word == "--zoo") {
+            options.zoo = true;
+        } else if (word == "--plant" && i + 1 < argc) {
+            options.plant = argv[++i];
+            if (find_fault(options.plant) == nullptr) return false;
+        } else if (word == "--hours" && i + 1 < argc) {
+            options.hours = std::strtod(argv[++i], nullptr);
         } else if (word == "--crash-steps") {
             options.crash_steps = true;
         } else if (word == "--stride" && i + 1 < argc) {
@@ -237,6 +333,8 @@ int main_of(int argc, char** argv) {
     Options options;
     if (argc < 2 || !parse(argc, argv, options)) return usage();
     const std::string commit = commit_of_tree();
+    if (options.zoo) return run_zoo(options, commit);
+    if (options.hours > 0) return run_hours(options, commit);
     if (options.crash_steps) return run_crash_steps(options, commit);
     std::vector<Seed> seeds;
     if (!options.seeds_file.empty()) {

@@ -149,6 +149,8 @@ class Model {
     bool many_nodes = false;
     /// ... but a node that lags behind may answer with an older watermark.
     bool stale_answers = false;
+    /// Partitions of which one replica has a flipped bit; clients see it by the checksum.
+    std::set<std::string> rotten;
     uint64_t next_attempt = 1;
     std::set<int64_t> producer_ids;  // given out so far
     uint64_t acked_records = 0;

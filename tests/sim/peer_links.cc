@@ -204,7 +204,14 @@ void PeerLinks::send(const env::PeerAddress& to, BufferChain frame, Duration tim
     if (link == nullptr) link = std::make_shared<PeerLink>(world_, hosts_, site_, owner_, to);
     const Result<Buffer> flat = frame.flatten();
     world_.check(flat.ok(), "wire", "a request to a node cannot be read");
-    link->send(std::string(flat->text()), timeout, std::move(done), meddler);
+    if (to.purpose != env::PeerPurpose::Replication || world_.now() >= fetches_held_until) {
+        return link->send(std::string(flat->text()), timeout, std::move(done), meddler);
+    }
+    world_.at(fetches_held_until, owner_,
+              [this, link, timeout, bytes = std::string(flat->text()),
+               done = std::move(done)]() mutable {
+                  link->send(std::move(bytes), timeout, std::move(done), meddler);
+              });
 }
 
 void PeerLinks::abandon(bool told) {

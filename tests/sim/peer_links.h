@@ -25,6 +25,8 @@ class PeerLinks final : public env::Peers {
     /// The process ended: connections close where the others are `told`, nobody is called back.
     void abandon(bool told);
     Meddler* meddler = nullptr;
+    /// Fetches of partitions leave no sooner: the fetchers are stuck, the node is not.
+    Instant fetches_held_until{};
 
   private:
     World& world_;

@@ -200,6 +200,10 @@ void Process::pause(Duration time) {
     world_.pause(incarnation_, paused_until_);
 }
 
+void Process::hold_fetches(Duration time) {
+    if (peers_) peers_->fetches_held_until = world_.now() + time;
+}
+
 void Process::set_wall_shift(int64_t ms) {
     wall_shift_ms_ = ms;
     if (ports_ != nullptr) ports_->wall_shift_ms = wall_shift_ms_;

@@ -162,6 +162,8 @@ class Process : public Servers {
     void break_a_connection(Rng& rng);
     /// Stands still (SIGSTOP) for that long.
     void pause(Duration time);
+    /// It fetches from no leader for that long.
+    void hold_fetches(Duration time);
     bool paused() const { return world_.now() < paused_until_; }
 
     support::SimDisk& disk() { return disk_; }

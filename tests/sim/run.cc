@@ -65,6 +65,8 @@ class Run {
         admin_.all_durable = options_.all_durable;
     }
 
+    void plant(const PlantedFault& fault) { world_.disk().lie_about_syncs(fault.sync_lie); }
+
     RunReport run() {
         format();
         nemesis_.start_process();
@@ -261,10 +263,12 @@ uint64_t run_crash_step(uint64_t step, bool machine, bool trace, const std::stri
     return run.run_steps(step, machine ? Crash::Machine : Crash::Process);
 }
 
-RunReport run_seed(uint64_t seed, bool trace, const std::string& commit, Groups wanted) {
+RunReport run_seed(uint64_t seed, bool trace, const std::string& commit, Groups wanted,
+                   const PlantedFault* fault) {
     GroupOptions groups = GroupOptions::draw(seed);
     if (wanted != Groups::Drawn) groups.on = wanted == Groups::On;
     Run run(seed, trace, commit, groups);
+    if (fault != nullptr) run.plant(*fault);
     return run.run();
 }
 

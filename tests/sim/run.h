@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "sim/zoo.h"
+
 namespace millrace::sim {
 
 struct RunReport {
@@ -23,11 +25,11 @@ enum class Groups { Drawn, On, Off };
 
 /// Ends the process with an exit code of world.h when something is wrong.
 RunReport run_seed(uint64_t seed, bool trace, const std::string& commit,
-                   Groups wanted = Groups::Drawn);
+                   Groups wanted = Groups::Drawn, const PlantedFault* fault = nullptr);
 
 /// A cluster of that many nodes.
 RunReport run_cluster_seed(uint64_t seed, int nodes, bool trace, const std::string& commit,
-                           Groups wanted = Groups::Drawn);
+                           Groups wanted = Groups::Drawn, const PlantedFault* fault = nullptr);
 
 /// The fixed scenario with a crash after disk step `step` (0: none). Returns the number of steps
 /// that it made.

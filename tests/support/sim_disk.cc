@@ -148,15 +148,16 @@ class SimFile final : public env::File {
     }
     Status sync() override {
         if (auto status = trouble(DiskOp::Sync, true)) return *status;
+        if (disk_.lies(path_)) return {};
         make_durable(*node_, image_of(*node_));
         return {};
     }
     void sync_async(MoveFunction<void(Status)> done) override {
         auto status = trouble(DiskOp::SyncAsync, true);
-        disk_.post([node = node_, image = image_of(*node_), status = std::move(status),
+        disk_.post([lies = disk_.lies(path_), node = node_, image = image_of(*node_), status = std::move(status),
                     disk = &disk_, incarnation = incarnation_, done = std::move(done)]() mutable {
             if (disk->incarnation_ != incarnation) return;  // the process that asked is dead
-            if (!status) make_durable(*node, image);
+            if (!status && !lies) make_durable(*node, image);
             done(status.value_or(Status{}));
         });
     }
@@ -393,6 +394,7 @@ Status SimDisk::sync_directory(const std::string& directory) {
     const NodePtr node = find(directory);
     if (!node || !node->is_directory) return failure(Errc::NotFound, "sync", directory);
     if (auto status = trouble(DiskOp::SyncDirectory, directory, true)) return *status;
+    if (lies(directory)) return {};
     node->durable_entries = node->entries;
     node->changes.clear();
     return {};
@@ -543,6 +545,15 @@ std::vector<std::string> SimDisk::peek_names(const std::string& directory) const
     if (!node) return names;
     for (const auto& [name, child] : node->entries) names.push_back(name);
     return names;
+}
+
+void SimDisk::erase_folder(const std::string& path) {
+    std::string name;
+    const Result<NodePtr> parent = parent_of(path, name);
+    if (!parent.ok()) return;
+    (*parent)->entries.erase(name);
+    (*parent)->durable_entries = (*parent)->entries;
+    (*parent)->changes.clear();
 }
 
 void SimDisk::replace() {

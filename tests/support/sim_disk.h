@@ -98,6 +98,9 @@ class SimDisk final : public env::FileSystem {
     void set_hook(Hook hook) { hook_ = std::move(hook); }
     void set_capacity_bytes(uint64_t bytes) { capacity_bytes_ = bytes; }
     void clear_faults();
+    /// Syncs of paths that contain this succeed without effect; "" ends it. Outlives clear_faults:
+    /// a liar is no fault that heals, but a bug that a test of tests plants.
+    void lie_about_syncs(std::string part_of_path) { sync_lie_ = std::move(part_of_path); }
     /// Changes one bit of the file, in both images.
     void flip_bit(const std::string& path, uint64_t byte, int bit);
     void flip_random_bit(const std::string& path, Rng& rng);
@@ -107,6 +110,8 @@ class SimDisk final : public env::FileSystem {
     std::string peek(const std::string& path, uint64_t offset, size_t size) const;
     /// Names in a directory, sorted, whatever the faults.
     std::vector<std::string> peek_names(const std::string& directory) const;
+    /// Removes a folder and all that is in it, durably. REQUIRES: no process runs on it.
+    void erase_folder(const std::string& path);
     /// Another, empty device in its place. REQUIRES: no process runs on it.
     void replace();
     /// Whole contents; empty when there is no such file.
@@ -120,6 +125,9 @@ class SimDisk final : public env::FileSystem {
     std::optional<Status> trouble(DiskOp op, const std::string& path, bool changes,
                                   bool* partial = nullptr);
     NodePtr find(const std::string& path) const;
+    bool lies(const std::string& path) const {
+        return !sync_lie_.empty() && path.find(sync_lie_) != std::string::npos;
+    }
     Result<NodePtr> parent_of(const std::string& path, std::string& name) const;
     void crash_node(SimNode& node, CrashStyle style, Rng& rng);
     void post(MoveFunction<void()> task);
@@ -134,6 +142,7 @@ class SimDisk final : public env::FileSystem {
     std::optional<uint64_t> halt_after_;
     std::optional<std::pair<uint64_t, Errc>> fail_at_;
     Hook hook_;
+    std::string sync_lie_;
     MoveFunction<void(MoveFunction<void()>)> post_;
     MoveFunction<WallMs()> wall_;
     std::vector<MoveFunction<void()>> posted_;
