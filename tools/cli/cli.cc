@@ -238,6 +238,9 @@ int run(int argc, const char* const* argv, const std::function<void(CLI::App&, C
         const CLI::App* parent = command->get_parent();
         std::cout << command->help(parent != nullptr ? full_name(parent) : "");
         return kDone;
+    } catch (const CLI::CallForVersion& text) {
+        std::cout << text.what() << "\n";
+        return kDone;
     } catch (const CLI::ParseError& error) {
         return report(root, context, words, usage_failure(root, words, error));
     } catch (const Failure& failure) {

@@ -125,6 +125,7 @@ TEST(CliHelp, ListsTheCommands) {
 
 TEST(CliVersion, ForPeopleAndPrograms) {
     EXPECT_EQ(run_millrace({"version"}).out, "millrace 0.1.0 (speaks Apache Kafka 4.3)\n");
+    EXPECT_EQ(run_millrace({"--version"}).out, "millrace 0.1.0 (speaks Apache Kafka 4.3)\n");
     EXPECT_EQ(nlohmann::json::parse(run_millrace({"version", "-o", "json"}).out)["kind"], "Version");
 }
 
