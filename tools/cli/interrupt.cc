@@ -1,30 +1,38 @@
-// tools/cli/interrupt.cc: Ctrl-C and SIGTERM as something a command can ask about.
+// tools/cli/interrupt.cc: Ctrl-C, SIGTERM and a lost terminal as something a command can ask about.
 #include "cli/interrupt.h"
-
-#include <csignal>
 
 namespace millrace::cli {
 namespace {
 
+constexpr int kPatience = 3;  // signals; the last one ends the process at once
+
 volatile std::sig_atomic_t signalled = 0;
 bool interruptible = false;
 
-void remember(int) { signalled = 1; }
+void remember(int signal) {
+    signalled = signalled + 1;
+    if (signalled < kPatience) return;
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);  // delivered on return
+}
 
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
     signalled = 0;
     struct sigaction action {};
-    action.sa_handler = remember;
-    action.sa_flags = static_cast<int>(SA_RESETHAND);  // no SA_RESTART: poll() must return
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
+    action.sa_handler = remember;  // no SA_RESTART: poll() must return
+    for (size_t i = 0; i < before_.size(); ++i) {
+        sigaction(kSignals[i], nullptr, &before_[i]);
+        // nohup: the command is meant to outlive its terminal.
+        const bool ignored = kSignals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN;
+        if (!ignored) sigaction(kSignals[i], &action, nullptr);
+    }
 }
 
 InterruptGuard::~InterruptGuard() {
-    std::signal(SIGINT, SIG_DFL);
-    std::signal(SIGTERM, SIG_DFL);
+    for (size_t i = 0; i < before_.size(); ++i)
+        sigaction(kSignals[i], &before_[i], nullptr);
 }
 
 bool interrupted() { return signalled != 0; }

@@ -1,15 +1,23 @@
-// tools/cli/interrupt.h: Ctrl-C and SIGTERM as something a command can ask about.
+// tools/cli/interrupt.h: Ctrl-C, SIGTERM and a lost terminal as something a command can ask about.
 #pragma once
+
+#include <array>
+#include <csignal>
 
 namespace millrace::cli {
 
-/// While one lives, the first signal is only remembered; a second one ends the process.
+/// While one lives, signals are only remembered, so that a command can clean up behind itself; the
+/// third one ends the process.
 class InterruptGuard {
   public:
     InterruptGuard();
     ~InterruptGuard();
     InterruptGuard(const InterruptGuard&) = delete;
     InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+  private:
+    static constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
+    std::array<struct sigaction, kSignals.size()> before_{};
 };
 
 /// True since the signal. Waits of a Connection end early when they are told to care.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iostream>
 
 #include "cli/output.h"
 #include "millrace/wire/gen/describe_configs_request.h"
@@ -62,9 +63,9 @@ std::set<int32_t> living_brokers(Client& client) {
     return living;
 }
 
-ConfigValues broker_values(Client& client, const std::set<int32_t>& brokers) {
+ConfigValues broker_values(Client& client, const std::set<int32_t>& living,
+                           const std::set<int32_t>& brokers) {
     ConfigValues values;
-    const std::set<int32_t> living = living_brokers(client);
     for (const int32_t id : brokers) {
         if (!living.contains(id)) continue;
         Request request;
@@ -94,10 +95,8 @@ class Changes {
         change.name = one.name;
         change.changes.push_back({one.key, operation, std::move(value)});
     }
-    /// Brokers that are down are passed over: what they had set is taken away when they are asked
-    /// again, by `verify`.
-    void apply(Client& client) const {
-        const std::set<int32_t> living = living_brokers(client);
+    /// Brokers that are down are passed over: only they themselves take a change of their configs.
+    void apply(Client& client, const std::set<int32_t>& living) const {
         std::vector<ResourceChange> resources;
         for (const auto& [key, change] : changes_) {
             const bool broker = change.type == kBrokerResource;
@@ -166,6 +165,29 @@ std::optional<std::string> list_without(const std::string& list, const std::stri
     return rest;
 }
 
+std::vector<OwnThrottle> throttles_of_absent(const std::vector<OwnThrottle>& throttles,
+                                             const std::set<int32_t>& living) {
+    std::vector<OwnThrottle> absent;
+    for (const OwnThrottle& one : throttles) {
+        if (one.type == kBrokerResource && !living.contains(std::atoi(one.name.c_str())))
+            absent.push_back(one);
+    }
+    return absent;
+}
+
+void keep_notes(std::vector<OwnThrottle>& throttles, const std::vector<OwnThrottle>& left) {
+    for (const OwnThrottle& old : left) {
+        const auto found =
+            std::find_if(throttles.begin(), throttles.end(), [&](const OwnThrottle& one) {
+                return one.type == old.type && one.name == old.name && one.key == old.key;
+            });
+        if (found == throttles.end())
+            throttles.push_back(old);
+        else
+            *found = old;
+    }
+}
+
 std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
                                        const std::function<void()>& save) {
     if (plan.throttle <= 0) return {};
@@ -174,8 +196,11 @@ std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
     for (const auto& [topic, entries] : lists.leaders)
         names.insert(topic);
     const ConfigValues topics = topic_values(client, names);
-    const ConfigValues brokers = broker_values(client, lists.brokers);
+    const std::set<int32_t> living = living_brokers(client);
+    const ConfigValues brokers = broker_values(client, living, lists.brokers);
+    const auto left = throttles_of_absent(plan.throttles, living);
     plan.throttles = needed_throttles(plan, topics, brokers);
+    keep_notes(plan.throttles, left);
     save();
     Changes changes;
     for (const OwnThrottle& one : plan.throttles) {
@@ -185,7 +210,7 @@ std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
             value = *set + "," + value;
         changes.add(one, 0, std::move(value));
     }
-    changes.apply(client);
+    changes.apply(client, living);
     std::vector<std::string> left_alone;
     for (const auto& [where, value] : brokers)
         left_alone.push_back(
@@ -196,8 +221,9 @@ std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
 void remove_throttles(Client& client, StoredPlan& plan) {
     if (plan.throttles.empty()) return;
     const ConfigValues topics = topic_values(client, names_of(plan.throttles, kTopicResource));
+    const std::set<int32_t> living = living_brokers(client);
     const ConfigValues brokers =
-        broker_values(client, ids_of(names_of(plan.throttles, kBrokerResource)));
+        broker_values(client, living, ids_of(names_of(plan.throttles, kBrokerResource)));
     Changes changes;
     for (const OwnThrottle& one : plan.throttles) {
         const bool topic = one.type == kTopicResource;
@@ -213,14 +239,20 @@ void remove_throttles(Client& client, StoredPlan& plan) {
             changes.add(one, 0, *rest);
         }
     }
-    changes.apply(client);
-    plan.throttles.clear();
+    changes.apply(client, living);
+    plan.throttles = throttles_of_absent(plan.throttles, living);
+    for (const std::string& id : names_of(plan.throttles, kBrokerResource))
+        std::cerr << fmt::format(
+            "throttle stays on broker {} until it is back: run `millrace reassign-partitions "
+            "verify {}` then\n",
+            id, plan.id);
 }
 
 void change_throttle(Client& client, StoredPlan& plan, int64_t bytes_per_second,
                      const std::function<void()>& save) {
+    const std::set<int32_t> living = living_brokers(client);
     const ConfigValues brokers =
-        broker_values(client, ids_of(names_of(plan.throttles, kBrokerResource)));
+        broker_values(client, living, ids_of(names_of(plan.throttles, kBrokerResource)));
     plan.throttle = bytes_per_second;
     save();
     Changes changes;
@@ -231,7 +263,7 @@ void change_throttle(Client& client, StoredPlan& plan, int64_t bytes_per_second,
         one.value = std::to_string(bytes_per_second);
         changes.add(one, 0, one.value);
     }
-    changes.apply(client);
+    changes.apply(client, living);
     save();
 }
 

@@ -44,9 +44,11 @@ void clear_left_throttles(Client& client) {
             plan.moves.begin(), plan.moves.end(),
             [&](const PlannedMove& move) { return state_of(move, view) == MoveState::Moving; });
         if (moving) continue;
+        const auto before = plan.throttles;
         remove_throttles(client, plan);
+        if (plan.throttles == before) continue;
         store.save(plan);
-        std::cout << fmt::format("throttles of {} were left behind and are removed\n", plan.id);
+        std::cerr << fmt::format("throttles of {} were left behind and are removed\n", plan.id);
     }
 }
 

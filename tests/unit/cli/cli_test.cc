@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <fstream>
 #include <sstream>
 
+#include "cli/interrupt.h"
 #include "cli/murmur2.h"
 #include "cli/output.h"
 #include "cli/report.h"
@@ -106,6 +108,32 @@ TEST(CliErrors, AFixForThoseThatSayNone) {
         {{kFailed, "", ""}, "the broker's log says more; millrace health looks at the cluster"},
     };
     for (const auto& c : cases) EXPECT_EQ(usual_fix(c.failure, "millrace topic list"), c.fix);
+}
+
+TEST(CliInterrupt, TwoSignalsAreRememberedTheThirdEnds) {
+    {
+        const InterruptGuard guard;
+        EXPECT_FALSE(interrupted());
+        std::raise(SIGHUP);
+        EXPECT_TRUE(interrupted());
+        std::raise(SIGINT);
+    }
+    const auto thrice = [] {
+        const InterruptGuard guard;
+        for (const int signal : {SIGINT, SIGHUP, SIGTERM})
+            std::raise(signal);
+    };
+    EXPECT_EXIT(thrice(), testing::KilledBySignal(SIGTERM), "");
+}
+
+TEST(CliInterrupt, NohupHolds) {
+    const auto before = std::signal(SIGHUP, SIG_IGN);
+    {
+        const InterruptGuard guard;
+        std::raise(SIGHUP);
+        EXPECT_FALSE(interrupted());
+    }
+    EXPECT_EQ(std::signal(SIGHUP, before), SIG_IGN);
 }
 
 TEST(CliHelp, ListsTheCommands) {

@@ -110,6 +110,23 @@ TEST(Plan, ThrottlesOnlyWhatNobodyLimitsYet) {
     EXPECT_EQ(list_without("*", "0:1"), "*");
 }
 
+TEST(Plan, NotesOfBrokersThatAreDownOutliveTheMoves) {
+    const OwnThrottle topic{kTopicResource, "3", "leader.replication.throttled.replicas", "0:3"};
+    const OwnThrottle down{kBrokerResource, "3", "leader.replication.throttled.rate", "500"};
+    const OwnThrottle up{kBrokerResource, "4", "leader.replication.throttled.rate", "500"};
+    const auto left = throttles_of_absent({topic, down, up}, {1, 4});
+    EXPECT_EQ(left, std::vector{down});
+    // Set anew at another rate: the broker that is down still has the old one.
+    OwnThrottle again = down;
+    again.value = "900";
+    std::vector<OwnThrottle> notes = {up, again};
+    keep_notes(notes, left);
+    EXPECT_EQ(notes, (std::vector{up, down}));
+    notes = {up};
+    keep_notes(notes, left);
+    EXPECT_EQ(notes, (std::vector{up, down}));
+}
+
 TEST(Plan, AThrottleBelowTheWriteRateIsRefusedWithOneThatWouldDo) {
     const auto moves = sample().moves;
     const std::map<TopicPartition, int64_t> rates = {{{"t", 0}, 4'000'000}, {{"t", 1}, 1'000'000}};
