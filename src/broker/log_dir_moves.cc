@@ -233,6 +233,12 @@ void LogDirMoves::copy(const FetchKey& key, Partition& partition, Move& move) {
         }
         return;
     }
+    if (read->error != ErrorCode::None) {
+        log_error(kLog, "{}: its log at offset {} cannot be read: {}",
+                  partition.name().to_string(), input.start_offset.value,
+                  error_code_name(read->error));
+        return drop_later(key, move.id);
+    }
     auto chunk = std::make_shared<Chunk>();
     chunk->key = key;
     chunk->id = move.id;

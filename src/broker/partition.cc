@@ -49,10 +49,16 @@ void Partition::switch_log(storage::Log& log, Uuid directory_id) {
     directory_id_ = directory_id;
     log_->set_config(settings_->log);
     bytes_told_ = log_->size_bytes();
-    // A flush of the old log says nothing about this one.
+    // A flush of the old log says nothing about this one, and a write posted for it is done: its
+    // bytes were copied. Those who wait are told by a new one.
     if (alive_) *alive_ = false;
     alive_.reset();
-    if (std::exchange(flushing_, false) || !flushes_.empty()) start_flush();
+    write_posted_ = false;
+    if (std::exchange(flushing_, false)) {
+        start_flush();
+    } else {
+        write_later();
+    }
 }
 
 Offset Partition::high_watermark() const {
@@ -299,6 +305,7 @@ void Partition::start_flush() {
     if (flushing_) return;  // the running flush is followed by another where one is due
     flushing_ = true;
     flush_target_ = log_->log_end_offset();
+    flush_epoch_ = leader_epoch_;
     if (!alive_) alive_ = std::make_shared<bool>(true);
     log_->flush_async([this, alive = alive_](const Status& status) {
         if (*alive) on_flushed(status);
@@ -313,9 +320,12 @@ void Partition::on_flushed(const Status& status) {
     }
     if (offline_ || !leader_) return;
     if (const Status written = log_->write_out(); !written.ok()) return fail(written);
-    const bool again = log_->flush_due(host_.clock.wall());
+    // In another epoch the log may have been cut below the target and written anew.
+    const bool stale = flush_epoch_ != leader_epoch_;
+    const bool again = log_->flush_due(host_.clock.wall()) || stale;
     const std::shared_ptr<bool> alive = alive_;
-    advance_to(again ? std::max(told_end_, flush_target_) : log_->log_end_offset());
+    const Offset durable = stale ? told_end_ : std::max(told_end_, flush_target_);
+    advance_to(again ? durable : log_->log_end_offset());
     if (!*alive) return;
     if (again) start_flush();
     if (*alive) release_written();

@@ -145,6 +145,7 @@ void QuorumDriverImpl::transmit(const env::PeerAddress& to, Outgoing outgoing) {
             note_problem(name_of(to), fmt::format("speaks no version of API {} that this node "
                                                   "does: all nodes have to run Kafka 4.0 or later",
                                                   static_cast<int>(wanted.key)));
+            spoken_.erase(peer);  // asked again: it may be replaced by a newer one
             return fail_later(std::move(outgoing), {Errc::Unsupported, "no common version"});
         }
         outgoing.version = std::min(wanted.newest, range->second.second);

@@ -68,6 +68,9 @@ void SessionWatch::on_active(const metadata::ClusterImage& cluster) {
 
 void SessionWatch::on_heartbeat(NodeId id, BrokerEpoch epoch, std::function<bool()> connected) {
     if (settings_.grace <= Duration{}) return;
+    // Only the registration that is in force counts, or strangers could fill the list.
+    const metadata::BrokerImage* broker = cluster_.broker(id);
+    if (broker == nullptr || broker->epoch != epoch) return;
     Watched& watched = watched_[id];
     const bool is_probing = watched.is_probing;
     watched = Watched{};

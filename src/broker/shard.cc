@@ -299,6 +299,15 @@ Partition* Shard::create_log(const metadata::TopicImage& topic, PartitionIndex i
         dir = parts_.log_dirs.choose(dynamic_.cordoned_log_dirs);
     }
     if (dir == nullptr || !dir->online) return nullptr;
+    // The log that it was copied from lies in a directory that is offline: an empty log must not
+    // take the place of what may be the last copy.
+    if (dir->store->find_future(name) != nullptr) {
+        log_error(kLog,
+                  "{} stays offline: {} has an unfinished copy of it, and the directory of the log "
+                  "itself is offline; bring that back, or delete the copy's folder",
+                  name.to_string(), dir->path);
+        return nullptr;
+    }
     Result<storage::Log*> log = dir->store->create(name, topic.id, settings_for(topic.name)->log,
                                                    parts_.env.clock.wall());
     if (!log.ok()) {

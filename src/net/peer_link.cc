@@ -66,6 +66,12 @@ socklen_t fill_address(sockaddr_storage& address, const std::string& host, int f
     return sizeof v6;
 }
 
+/// Disconnected says that a process is not there; a network in between says nothing about it.
+Errc errc_of_connect(int error) {
+    return error == 0 || error == ECONNREFUSED || error == ECONNRESET ? Errc::Disconnected
+                                                                      : Errc::NotFound;
+}
+
 /// The correlation id of a request frame (behind key and version), or -1 when it is too short.
 int32_t correlation_id_of(ByteView framed) {
     constexpr size_t kAt = kPrefixBytes + 4;
@@ -139,7 +145,7 @@ void PeerLink::start() {
     background_.run([result, host = address_.host] { *result = resolve(host); },
                     [self = shared_from_this(), result] {
         if (result->family == AF_UNSPEC) {
-            return self->lose(Errc::Disconnected, "cannot resolve " + self->address_.host);
+            return self->lose(Errc::NotFound, "cannot resolve " + self->address_.host);
         }
         self->connect_to(result->host, result->family);
     });
@@ -163,7 +169,8 @@ void PeerLink::connect_to(const std::string& host, int family) {
         }
     }
     loop_.post([self = shared_from_this(), error] {
-        self->lose(Errc::Disconnected, "connect to " + self->name() + ": " + std::strerror(error));
+        self->lose(errc_of_connect(error),
+                   "connect to " + self->name() + ": " + std::strerror(error));
     });
 }
 
@@ -176,7 +183,7 @@ void PeerLink::on_socket(uint32_t events) {
         ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
         if (error != 0 || (events & (EPOLLERR | EPOLLHUP)) != 0) {
             const std::string why = error != 0 ? std::strerror(error) : "closed";
-            return lose(Errc::Disconnected, "connect to " + name() + ": " + why);
+            return lose(errc_of_connect(error), "connect to " + name() + ": " + why);
         }
         state_ = State::Open;
         const Endpoint local = local_endpoint(fd_);

@@ -18,6 +18,9 @@
 
 namespace millrace::raft {
 
+/// No quorum gets here by elections; one frame that says so must not use all epochs up.
+inline constexpr int32_t kEpochMax = INT32_MAX - (1 << 20);
+
 /// No leader to follow. The leader's id may be known without a way to reach it.
 struct StateUnattached {
     NodeId leader_id = kNoNode;

@@ -7,11 +7,6 @@
 
 namespace millrace::raft {
 
-namespace {
-/// No quorum gets here by elections; one frame that says so must not use all epochs up.
-constexpr int32_t kEpochMax = INT32_MAX - (1 << 20);
-}  // namespace
-
 /// Checks that Vote, BeginQuorumEpoch and EndQuorumEpoch share.
 ErrorCode QuorumMachine::check_voter_request(LeaderEpoch request_epoch, NodeId sender) const {
     if (request_epoch < epoch_) return ErrorCode::FencedLeaderEpoch;

@@ -136,6 +136,8 @@ bool QuorumMachine::accept_response(Instant now, const PeerLinks::InFlight& requ
     // Kafka stops; who answers so may be a stranger at a wrong address, and the driver says it.
     if (error == ErrorCode::InvalidRequest) return back_off();
     if (epoch < epoch_ || error == ErrorCode::UnknownLeaderEpoch) return back_off();
+    // A stranger's number must not become this node's: its peers would call it invalid for ever.
+    if (epoch.value > kEpochMax) return back_off();
     if (!learn(now, epoch, leader_id, endpoints, out)) return false;
     if (error != ErrorCode::None) return back_off();
     return request.epoch == epoch_ && epoch == epoch_;
@@ -237,7 +239,8 @@ void QuorumMachine::on_fetch_snapshot_response(Instant now, const PeerLinks::InF
     auto* before = std::get_if<StateFollower>(&state_);
     if (response.error == ErrorCode::SnapshotNotFound ||
         response.snapshot_id.end_offset < Offset(0) || response.snapshot_id.epoch.value < 0) {
-        // It was cleaned away meanwhile: ask the log again.
+        // It was cleaned away meanwhile, or cannot be read: ask the log again, not at once.
+        links_.back_off(request.destination, now + config_.retry_backoff);
         if (before != nullptr && response.epoch == epoch_) {
             before->fetching_snapshot.reset();
             before->fetch_deadline = now + config_.fetch_timeout;

@@ -132,15 +132,17 @@ bool QuorumMachine::step_leader(Instant now, StateLeader& leader, QuorumOutput& 
                                         config_.local_endpoints};
         send(now, id, voter->endpoints, RequestKind::BeginQuorumEpoch, std::move(request), out);
     }
+    // An answer may move the high watermark, which looks at everybody who is parked.
+    decltype(leader.parked) expired;
     for (auto it = leader.parked.begin(); it != leader.parked.end();) {
-        if (it->second.deadline > now) {
-            ++it;
-            continue;
-        }
-        auto response = try_fetch(now, it->second.request, false, out);
+        const auto next = std::next(it);
+        if (it->second.deadline <= now) expired.insert(leader.parked.extract(it));
+        it = next;
+    }
+    for (auto& [id, waiting] : expired) {
+        auto response = try_fetch(now, waiting.request, false, out);
         MILLRACE_ASSERT(response.has_value(), "a fetch that may not wait is answered");
-        out.send_after_persist.push_back({it->first, *std::move(response)});
-        it = leader.parked.erase(it);
+        out.send_after_persist.push_back({id, *std::move(response)});
     }
     return leader.resign_requested;  // this look may have committed the leader's own removal
 }

@@ -16,8 +16,6 @@ void Fetcher::follow(const FetchKey& key, const FetchPosition& position) {
     entry.asked = asked;
     entry.moved = in_flight_;
     touched_.insert(key);
-    // It left the session's list only here: the leader still has it, at a position long past.
-    gone_.erase(key);
 }
 
 void Fetcher::unfollow(const FetchKey& key) {
@@ -96,6 +94,7 @@ std::optional<FetchPlan> Fetcher::next(Instant now) {
         }
         if (entry.asked != entry.position) plan.changed.emplace_back(*at, entry.position);
         entry.asked = entry.position;
+        gone_.erase(*at);  // it came back before the leader was told
         at = touched_.erase(at);
     }
     plan.forgotten.insert(plan.forgotten.end(), gone_.begin(), gone_.end());

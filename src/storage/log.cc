@@ -175,8 +175,10 @@ Result<OffsetPosition> Log::position_of(Offset offset) {
     State& s = *state_;
     MILLRACE_TRY(s.ready());
     MILLRACE_ASSERT(offset <= s.log_end, "a position inside the log");
-    MILLRACE_TRY_ASSIGN(const auto at, s.settle(s.locate(offset)));
-    return OffsetPosition{offset, s.segments[at.segment]->base(), at.position};
+    const auto at = s.locate(offset);
+    // Bytes that went bad spoil this look, not the directory.
+    if (!at.ok()) return at.status().errc() == Errc::Corrupt ? at.status() : s.fail(at.status());
+    return OffsetPosition{offset, s.segments[at->segment]->base(), at->position};
 }
 
 const LeaderEpochs& Log::leader_epochs() const { return state_->epochs; }

@@ -246,6 +246,7 @@ class Partition {
     bool flushing_ = false;
     bool write_posted_ = false;        // on_write_due comes at the end of this event
     Offset flush_target_ = kNoOffset;  // of the running flush
+    LeaderEpoch flush_epoch_;          // and when it began
     Offset told_end_ = kNoOffset;      // log end the leader machine knows
     uint64_t bytes_told_ = 0;          // size of the log when watchers were last told
     FetchWatchList watches_;

@@ -125,6 +125,15 @@ TEST(Fetcher, WhatLeavesTheSessionIsForgottenOnceAndWhatComesBackIsSentAgain) {
     ASSERT_TRUE(plan.has_value());
     EXPECT_EQ(plan->changed.size(), 1U);
     EXPECT_TRUE(plan->forgotten.empty());
+    // Back, but held: the leader must not go on reading it.
+    fetcher.unfollow(kA);
+    fetcher.follow(kA, at(3));
+    fetcher.hold(kA, ms(100));
+    EXPECT_TRUE(fetcher.on_answered(ms(4), ErrorCode::None, 7));
+    plan = fetcher.next(ms(4));
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_TRUE(plan->changed.empty());
+    EXPECT_EQ(plan->forgotten, std::vector<FetchKey>{kA});
 }
 
 TEST(Fetcher, AForgottenSessionIsOpenedAgainAtOnceAFailureWaits) {
