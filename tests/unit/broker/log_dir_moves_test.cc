@@ -162,6 +162,26 @@ TEST_F(LogDirMovesTest, AThrottledCopyGoesOnAfterAKillAndIsCalledBack) {
     EXPECT_EQ(w.partition("t", 0)->log().log_end_offset(), Offset(350));
 }
 
+TEST_F(LogDirMovesTest, AWriteThatWaitsWhileTheLogChangesIsNotLost) {
+    EXPECT_EQ(alter("/other"), ErrorCode::None);
+    // A small batch waits for the end of the event whenever the mover looks: it was called before.
+    for (int i = 0; i < 20'000 && where() != "/other/t-0"; ++i) {
+        w.background.run_all();
+        w.disk.run_posted();
+        ASSERT_EQ(w.produce(*w.partition("t", 0), "k", "v"), ErrorCode::None);
+        if (w.timers.run_posted() > 0) continue;
+        if (w.timers.next() > w.clock.now()) w.clock.advance(w.timers.next() - w.clock.now());
+        w.timers.fire_next();
+    }
+    ASSERT_EQ(where(), "/other/t-0");
+    w.run(milliseconds(1));
+    Partition* partition = w.partition("t", 0);
+    const ProduceOutcome outcome = w.produce_outcome(*partition, "k", "last");
+    ASSERT_EQ(outcome.error, ErrorCode::None);
+    w.run(milliseconds(1));
+    EXPECT_FALSE(partition->must_wait(outcome.required, 1));
+}
+
 TEST_F(LogDirMovesTest, ATopicDeletedInMidMoveTakesItsCopyAlong) {
     throttle("1000");
     EXPECT_EQ(alter("/other"), ErrorCode::None);

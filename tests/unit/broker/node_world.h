@@ -120,6 +120,10 @@ class NodeWorld {
                                 : node->shard().partition(found->id, PartitionIndex(index));
     }
     ErrorCode produce(Partition& partition, const std::string& key, const std::string& value) {
+        return produce_outcome(partition, key, value).error;
+    }
+    ProduceOutcome produce_outcome(Partition& partition, const std::string& key,
+                                   const std::string& value) {
         record::BatchBuilder builder;
         builder.start({});
         record::NewRecord record;
@@ -127,7 +131,7 @@ class NodeWorld {
         record.key = ByteView(key);
         record.value = ByteView(value);
         builder.append(record);
-        return partition.produce(builder.finish(), 1).error;
+        return partition.produce(builder.finish(), 1);
     }
 
   private:
