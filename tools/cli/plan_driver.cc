@@ -224,17 +224,17 @@ class Driver {
         remove_throttles(client_, plan_);
         const PlanView view = look_at(client_, plan_.moves);
         const PlanProgress progress = progress_of(plan_, view, {});
-        const bool all =
-            progress.moves_in(MoveState::Done) == static_cast<int64_t>(progress.moves.size());
+        const int64_t there =
+            progress.moves_in(MoveState::Done) + progress.moves_in(MoveState::Gone);
+        const bool all = there == static_cast<int64_t>(progress.moves.size());
         if (plan_.phase == PlanPhase::Pausing) {
             plan_.phase = PlanPhase::Paused;
         } else {
             plan_.phase = all ? PlanPhase::Done : PlanPhase::Failed;
             if (!all && plan_.note.empty())
-                plan_.note = fmt::format("{} not where the plan says",
-                                         counted(static_cast<int64_t>(progress.moves.size()) -
-                                                     progress.moves_in(MoveState::Done),
-                                                 "partition"));
+                plan_.note = fmt::format(
+                    "{} not where the plan says",
+                    counted(static_cast<int64_t>(progress.moves.size()) - there, "partition"));
         }
         plan_.driver.clear();
         save();

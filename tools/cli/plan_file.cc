@@ -59,16 +59,6 @@ void take_our_part(const JacksonValue& root, std::vector<FileMove>& rows) {
     }
 }
 
-/// "t-0, t-1, … and 7 more"
-std::string some_names(const std::vector<TopicPartition>& partitions) {
-    std::string text;
-    for (size_t i = 0; i < std::min(kNamesShown, partitions.size()); ++i)
-        text += (i == 0 ? "" : ", ") + partitions[i].to_string();
-    if (partitions.size() > kNamesShown)
-        text += fmt::format(", … and {} more", partitions.size() - kNamesShown);
-    return text;
-}
-
 struct Cluster {
     std::map<TopicPartition, const placement::Partition*> partitions;
     std::set<std::string> topics;
@@ -116,6 +106,15 @@ void check_targets(const FileMove& row, const std::vector<int32_t>& from, const 
 }
 
 }  // namespace
+
+std::string some_names(const std::vector<TopicPartition>& partitions) {
+    std::string text;
+    for (size_t i = 0; i < std::min(kNamesShown, partitions.size()); ++i)
+        text += (i == 0 ? "" : ", ") + partitions[i].to_string();
+    if (partitions.size() > kNamesShown)
+        text += fmt::format(", … and {} more", partitions.size() - kNamesShown);
+    return text;
+}
 
 std::vector<FileMove> read_plan_file(const std::string& path, const std::string& text) {
     JacksonValue root;

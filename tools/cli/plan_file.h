@@ -37,6 +37,9 @@ std::vector<PlannedMove> moves_to_do(const std::vector<FileMove>& rows,
 /// The moves of a plan just made.
 std::vector<PlannedMove> moves_of(const placement::Plan& plan);
 
+/// "t-0, t-1, … and 7 more"
+std::string some_names(const std::vector<TopicPartition>& partitions);
+
 /// What puts everything back, in Apache's form.
 std::string undo_json(const std::vector<PlannedMove>& moves);
 

@@ -183,6 +183,21 @@ MoveState state_of(const PlannedMove& move, const PlanView& view) {
     return replicas->second == move.from ? MoveState::Pending : MoveState::Drifted;
 }
 
+std::vector<TopicPartition> drifted_moves(const std::vector<PlannedMove>& moves, int32_t wave,
+                                          const PlanView& view) {
+    std::vector<TopicPartition> drifted;
+    for (const PlannedMove& move : moves) {
+        if (move.wave < wave || state_of(move, view) != MoveState::Drifted) continue;
+        const std::vector<int32_t>& now = view.replicas.at(move.partition);
+        const auto same = [&now](const std::vector<int32_t>& copies) {
+            return std::is_permutation(now.begin(), now.end(), copies.begin(), copies.end());
+        };
+        if (view.ongoing.contains(move.partition) || !(same(move.from) || same(move.to)))
+            drifted.push_back(move.partition);
+    }
+    return drifted;
+}
+
 ThrottleLists throttle_lists(const StoredPlan& plan) {
     ThrottleLists lists;
     for (const PlannedMove& move : plan.moves) {

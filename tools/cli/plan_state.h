@@ -83,6 +83,11 @@ struct PlanView {
 };
 MoveState state_of(const PlannedMove& move, const PlanView& view);
 
+/// Moves from that wave on whose partitions have other copies by now than the plan knows. Another
+/// order of the same copies is no drift: a move that was taken back may leave it.
+std::vector<TopicPartition> drifted_moves(const std::vector<PlannedMove>& moves, int32_t wave,
+                                          const PlanView& view);
+
 /// Replicas to throttle, by topic: leader list and follower list as "partition:broker".
 struct ThrottleLists {
     std::map<std::string, std::set<std::string>> leaders;

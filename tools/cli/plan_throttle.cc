@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "cli/output.h"
+#include "cli/plan_progress.h"
 #include "millrace/wire/gen/describe_configs_request.h"
 #include "millrace/wire/gen/describe_configs_response.h"
 
@@ -118,6 +119,15 @@ std::set<std::string> names_of(const std::vector<OwnThrottle>& throttles, int8_t
     return names;
 }
 
+std::set<std::string> gone_topics(const StoredPlan& plan, const PlanView& view) {
+    std::set<std::string> gone;
+    for (const PlannedMove& move : plan.moves)
+        gone.insert(move.partition.topic);
+    for (const auto& [partition, replicas] : view.replicas)
+        gone.erase(partition.topic);
+    return gone;
+}
+
 std::set<int32_t> ids_of(const std::set<std::string>& names) {
     std::set<int32_t> ids;
     for (const std::string& name : names)
@@ -201,6 +211,10 @@ std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
     const auto left = throttles_of_absent(plan.throttles, living);
     plan.throttles = needed_throttles(plan, topics, brokers);
     keep_notes(plan.throttles, left);
+    const std::set<std::string> gone = gone_topics(plan, look_at(client, plan.moves));
+    std::erase_if(plan.throttles, [&gone](const OwnThrottle& one) {
+        return one.type == kTopicResource && gone.contains(one.name);
+    });
     save();
     Changes changes;
     for (const OwnThrottle& one : plan.throttles) {
@@ -212,6 +226,8 @@ std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
     }
     changes.apply(client, living);
     std::vector<std::string> left_alone;
+    for (const std::string& topic : gone)
+        left_alone.push_back(fmt::format("topic {} is gone: passed over", topic));
     for (const auto& [where, value] : brokers)
         left_alone.push_back(
             fmt::format("broker {} keeps its own {}={}", where.first, where.second, value));

@@ -170,6 +170,14 @@ void pause(Context& context, const Options& options) {
     }
 }
 
+void refuse_drift(const Options& options, const std::vector<TopicPartition>& drifted) {
+    if (drifted.empty() || options.rules.force) return;
+    throw Failure{
+        kConflict,
+        fmt::format("the cluster has changed since the plan was made: {}", some_names(drifted)),
+        "make a new plan; --force goes on all the same"};
+}
+
 void resume(Context& context, const Options& options) {
     Client client(context);
     PlanStore store(client);
@@ -177,6 +185,7 @@ void resume(Context& context, const Options& options) {
     if (plan.phase != PlanPhase::Paused && is_driven(plan))
         throw Failure{kConflict, fmt::format("{} is being worked on by {}", plan.id, plan.driver),
                       "millrace reassign-partitions status --watch shows it"};
+    refuse_drift(options, drifted_moves(plan.moves, plan.wave, look_at(client, plan.moves)));
     // What a driver that died has set is taken away and set anew.
     remove_throttles(client, plan);
     context.exit_code = report_end(context, client, drive(client, store, std::move(plan)));
@@ -199,6 +208,13 @@ void throttle(Context& context, const Options& options) {
     Client client(context);
     PlanStore store(client);
     StoredPlan plan = unfinished(store, options.id);
+    if (rate == 0) {
+        remove_throttles(client, plan);
+        plan.throttle = 0;
+        store.save(plan);
+        say(context, plan, plan.id + ": no throttle any more");
+        return;
+    }
     if (plan.throttle == 0 && plan.phase != PlanPhase::Paused)
         throw Failure{kConflict, fmt::format("{} runs without a throttle", plan.id),
                       "pause it, set the throttle, resume it"};
@@ -221,8 +237,24 @@ void rollback(Context& context, const Options& options) {
                       "millrace reassign-partitions cancel " + plan.id};
     const auto snapshot = live_snapshot(client);
     std::vector<FileMove> rows;
-    for (const PlannedMove& move : plan.moves)
-        rows.push_back({move.partition, move.from, {}, std::nullopt, std::nullopt});
+    const PlanView view = look_at(client, plan.moves);
+    refuse_drift(options, drifted_moves(plan.moves, 0, view));
+    for (const PlannedMove& move : plan.moves) {
+        switch (state_of(move, view)) {
+            case MoveState::Moving:
+                throw Failure{
+                    kConflict,
+                    fmt::format("{} of {} is still moving", move.partition.to_string(), plan.id),
+                    "millrace reassign-partitions cancel " + plan.id};
+            case MoveState::Gone:
+                std::cerr << fmt::format("{} is gone: passed over\n", move.partition.to_string());
+                break;
+            case MoveState::Pending:
+            case MoveState::Done:
+            case MoveState::Drifted:
+                rows.push_back({move.partition, move.from, {}, std::nullopt, std::nullopt});
+        }
+    }
     MoveRules rules = options.rules;
     rules.allow_fewer_copies = true;  // as it was before
     auto moves = moves_to_do(rows, snapshot, rules);
@@ -234,6 +266,11 @@ void rollback(Context& context, const Options& options) {
         options.throttle.empty() ? plan.throttle : rate_option("--throttle", options.throttle);
     how.undo_of = plan.id;
     context.exit_code = execute_moves(context, client, std::move(moves), how);
+}
+
+void add_force(CLI::App& command, Options& options) {
+    command.add_flag("--force", options.rules.force,
+                     "although partitions have changed since the plan was made");
 }
 
 void add_starting_options(CLI::App& command, Context& context, Options& options) {
@@ -266,8 +303,7 @@ void add_reassign(CLI::App& root, Context& context) {
     CLI::App* applied = add("apply", "carry out a file of moves, ours or Apache's", apply);
     applied->add_option("file", options->id, "the plan; - reads it")->required();
     add_starting_options(*applied, context, *options);
-    applied->add_flag("--force", options->rules.force,
-                      "although partitions have changed since the plan was made");
+    add_force(*applied, *options);
     applied->add_flag("--allow-fewer-copies", options->rules.allow_fewer_copies,
                       "although the plan lowers a replication factor");
     applied->add_flag("--additional", options->additional, "run beside reassignments of others");
@@ -277,13 +313,16 @@ void add_reassign(CLI::App& root, Context& context) {
     add_duration_option(*shown, "--every", options->watch_ms, "pause of --watch (2s)");
     add_id(*add("verify", "is everything where the plan says, and rack-safe", verify), *options);
     add_id(*add("pause", "stop behind the wave under way", pause), *options);
-    add_id(*add("resume", "go on with a plan, from any machine", resume), *options);
+    CLI::App* resumed = add("resume", "go on with a plan, from any machine", resume);
+    add_id(*resumed, *options);
+    add_force(*resumed, *options);
     add_id(*add("cancel", "take moves under way back and stop", cancel), *options);
     CLI::App* limited = add("throttle", "another rate for a plan under way", throttle);
-    limited->add_option("rate", options->throttle, "50MB/s, 50000000")->required();
+    limited->add_option("rate", options->throttle, "50MB/s, 50000000; 0 removes it")->required();
     add_id(*limited, *options);
     CLI::App* undone = add("rollback", "put everything back to where it was", rollback);
     add_id(*undone, *options);
+    add_force(*undone, *options);
     add_starting_options(*undone, context, *options);
 }
 

@@ -16,6 +16,11 @@ void add_rebalance_live(CLI::App& group, Context& context);
 /// from half the sizes would be wrong.
 placement::Snapshot live_snapshot(Client& client);
 
+/// Copies that are being added do not count yet: one that never arrives must not raise the number
+/// of copies.
+void leave_out_adding(placement::Snapshot& snapshot,
+                      const std::map<TopicPartition, OngoingReassignment>& ongoing);
+
 struct LivePlan {
     placement::Snapshot snapshot;
     placement::Plan plan;
@@ -49,7 +54,8 @@ void check_throttle(const std::vector<PlannedMove>& moves, int64_t throttle,
                     const std::map<TopicPartition, int64_t>& write_rates);
 
 /// The state of moves in Kafka's words, violations left, and throttles that a dead driver left
-/// behind cleared. kUnhealthy when something is not as planned.
+/// behind cleared. kUnhealthy when something is not as planned; violations that cannot be told, as
+/// without racks, count as none.
 int verify_moves(const Context& context, Client& client, const std::vector<PlannedMove>& moves);
 
 }  // namespace millrace::cli

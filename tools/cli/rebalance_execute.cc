@@ -52,16 +52,26 @@ void clear_left_throttles(Client& client) {
     }
 }
 
-int64_t violations_now(Client& client, const std::vector<PlannedMove>& moves) {
+/// How many partitions are not rack-safe, or why that cannot be said.
+struct Violations {
+    std::optional<int64_t> count;
+    std::string unknown;
+};
+
+Violations violations_now(Client& client, const std::vector<PlannedMove>& moves) {
     placement::Request request;
     std::set<std::string> topics;
     for (const PlannedMove& move : moves)
         topics.insert(move.partition.topic);
     request.topics.assign(topics.begin(), topics.end());
-    if (topics.empty()) return 0;
-    const auto outcome = placement::make_plan(live_snapshot(client), request);
-    if (outcome.refusal) throw failure_of(*outcome.refusal);
-    return outcome.plan.summary.violations_before;
+    if (topics.empty()) return {0, ""};
+    try {
+        const auto outcome = placement::make_plan(live_snapshot(client), request);
+        if (outcome.refusal) return {std::nullopt, outcome.refusal->message};
+        return {outcome.plan.summary.violations_before, ""};
+    } catch (const Failure& failure) {
+        return {std::nullopt, failure.error};
+    }
 }
 
 }  // namespace
@@ -168,8 +178,9 @@ int verify_moves(const Context& context, Client& client, const std::vector<Plann
         states[move.partition] = {now, move.to, !moving};
         all = all && !moving && now == move.to;
     }
+    if (!context.json()) std::cout << states_text(states) << "\n\n" << std::flush;
     clear_left_throttles(client);
-    const int64_t violations = violations_now(client, moves);
+    const Violations violations = violations_now(client, moves);
     if (context.json()) {
         Json items = Json::array();
         for (const auto& [partition, state] : states)
@@ -178,17 +189,22 @@ int verify_moves(const Context& context, Client& client, const std::vector<Plann
                              {"replicas", state.current},
                              {"target", state.target},
                              {"in_progress", !state.done}});
-        const Json json = {{"apiVersion", "v1"},
-                           {"kind", "Verification"},
-                           {"complete", all},
-                           {"violations", violations},
-                           {"items", std::move(items)}};
+        Json json = {{"apiVersion", "v1"},
+                     {"kind", "Verification"},
+                     {"complete", all},
+                     {"violations", nullptr},
+                     {"items", std::move(items)}};
+        if (violations.count)
+            json["violations"] = *violations.count;
+        else
+            json["violations_unknown"] = violations.unknown;
         std::cout << json.dump() << '\n';
+    } else if (violations.count) {
+        std::cout << fmt::format("not rack-safe: {}\n", counted(*violations.count, "partition"));
     } else {
-        std::cout << states_text(states) << "\n\n"
-                  << fmt::format("not rack-safe: {}\n", counted(violations, "partition"));
+        std::cout << fmt::format("not rack-safe: unknown, {}\n", violations.unknown);
     }
-    return all && violations == 0 ? kDone : kUnhealthy;
+    return all && violations.count.value_or(0) == 0 ? kDone : kUnhealthy;
 }
 
 }  // namespace millrace::cli

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
@@ -54,7 +55,6 @@ void make_files(const LiveOptions& options, const LivePlan& live) {
         throw Failure{kFailed,
                       fmt::format("cannot make {}: {}", options.directory, error.message()), ""};
     write_text_file(path_in(options, kPlanFileName), plan_json(live.plan));
-    write_text_file(path_in(options, kUndoFileName), undo_json(moves_of(live.plan)));
 }
 
 /// How the write rate compares, where somebody asked for a throttle.
@@ -168,6 +168,23 @@ placement::Snapshot live_snapshot(Client& client) {
     return std::move(state.snapshot);
 }
 
+void leave_out_adding(placement::Snapshot& snapshot,
+                      const std::map<TopicPartition, OngoingReassignment>& ongoing) {
+    if (ongoing.empty()) return;
+    for (placement::Topic& topic : snapshot.topics) {
+        for (placement::Partition& partition : topic.partitions) {
+            const auto found = ongoing.find({topic.name, partition.partition});
+            if (found == ongoing.end()) continue;
+            const auto& adding = found->second.adding;
+            const auto comes = [&adding](int32_t id) {
+                return std::find(adding.begin(), adding.end(), id) != adding.end();
+            };
+            std::erase_if(partition.replicas, comes);
+            if (partition.isr) std::erase_if(*partition.isr, comes);
+        }
+    }
+}
+
 LivePlan plan_live(Client& client, const PlanOptions& options,
                    const std::vector<std::string>& dead_hosts) {
     placement::Request request = request_of(options);
@@ -184,6 +201,7 @@ LivePlan plan_live(Client& client, const PlanOptions& options,
     }
     LivePlan live;
     live.snapshot = live_snapshot(client);
+    leave_out_adding(live.snapshot, list_reassignments(client));
     placement::Outcome outcome = placement::make_plan(live.snapshot, request);
     if (outcome.refusal) {
         const bool labels = outcome.refusal->rule.find("label") != std::string::npos;

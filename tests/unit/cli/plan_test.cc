@@ -79,6 +79,18 @@ TEST(Plan, JudgesWhatItSees) {
         EXPECT_EQ(state_of(move, view), state);
 }
 
+TEST(Plan, DriftIsOtherCopiesInWhatIsLeft) {
+    // t-0 in wave 0; in wave 1 t-1 from 1 2 to 3 2, and u-0 from 2 1 to 1 2.
+    const auto moves = sample().moves;
+    PlanView view;
+    view.replicas = {{{"t", 0}, {7, 8}}, {{"t", 1}, {2, 1}}, {{"u", 0}, {1, 4}}};
+    EXPECT_EQ(drifted_moves(moves, 1, view), (std::vector<TopicPartition>{{"u", 0}}));
+    view.replicas.erase({"u", 0});
+    view.ongoing[{"t", 1}] = {{1, 2, 4}, {4}, {1}};
+    EXPECT_EQ(drifted_moves(moves, 1, view), (std::vector<TopicPartition>{{"t", 1}}));
+    EXPECT_EQ(drifted_moves(moves, 0, view).size(), 2u);
+}
+
 TEST(Plan, CountsWhatHasArrived) {
     const StoredPlan plan = sample();
     const PlanView view{{{{"t", 0}, {1, 3}}, {{"t", 1}, {3, 2, 1}}, {{"u", 0}, {2, 1}}},
@@ -218,6 +230,22 @@ TEST(Plan, FilesAreCheckedAgainstTheCluster) {
               "6 the cluster has changed since the plan was made: orders-0 | make "
               "a new plan; --force carries this one out all the same");
     EXPECT_EQ(outcome(drift, {true, false, 5}), "orders-0 wave 4;");
+}
+
+TEST(Plan, CopiesThatAreBeingAddedDoNotCount) {
+    placement::Snapshot snapshot;
+    auto& topic = snapshot.topics.emplace_back();
+    topic.name = "t";
+    for (const int32_t index : {0, 1}) {
+        auto& partition = topic.partitions.emplace_back();
+        partition.partition = index;
+        partition.replicas = {3, 2, 1};
+        partition.isr = {1, 2, 3};
+    }
+    leave_out_adding(snapshot, {{{"t", 1}, {{3, 2, 1}, {3}, {1}}}});
+    EXPECT_EQ(topic.partitions[0].replicas, (std::vector<int32_t>{3, 2, 1}));
+    EXPECT_EQ(topic.partitions[1].replicas, (std::vector<int32_t>{2, 1}));
+    EXPECT_EQ(topic.partitions[1].isr, (std::vector<int32_t>{1, 2}));
 }
 
 TEST(Plan, BrokenFilesGetLineColumnAndCaret) {
