@@ -142,6 +142,9 @@ class ClusterRows:
             lambda c: (c.create_topic(name, partitions, replication_factor=NODES)[0],)), f"create {name}")[0]
         harness.check(error in (0, 36), f"create {name} on {cluster.kind}: {error}")
         cluster.wait_for_isr(name, partitions)
+        for partition, port in enumerate(cluster.leaders(name)):  # Metadata knows it before the leader does
+            with wire.Connection(port) as connection:
+                harness.wait_for(lambda: connection.list_offset(name, partition)[0] == 0, f"{name}-{partition} to be led")
         return name
 
     def cpu(self, cluster):
