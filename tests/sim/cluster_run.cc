@@ -4,9 +4,9 @@
 
 #include "millrace/wire/gen/alter_partition_reassignments_request.h"
 #include "millrace/wire/gen/alter_partition_reassignments_response.h"
-#include "sim/actors.h"
 #include "sim/admin.h"
 #include "sim/cluster_nemesis.h"
+#include "sim/crowd.h"
 #include "sim/group_load.h"
 #include "sim/run.h"
 
@@ -14,8 +14,6 @@ namespace millrace::sim {
 
 namespace {
 
-constexpr Duration kActorSilence = seconds(2);
-constexpr Duration kDrainMax = seconds(90);
 constexpr Duration kRestMax = seconds(60);
 constexpr uint64_t kSettingsSeed = 0x636c7573746572ULL;
 
@@ -68,7 +66,8 @@ class ClusterRun {
           watch_(world_, cluster_),
           nemesis_(world_, cluster_, watch_, model_, faults_),
           admin_(world_, cluster_, model_),
-          load_(world_, cluster_, with_walls(groups, faults_)) {
+          load_(world_, cluster_, with_walls(groups, faults_)),
+          crowd_(world_, cluster_, model_) {
         model_.many_nodes = true;
         admin_.keep_all = true;
         admin_.replication_factor = options.replication_factor;
@@ -106,13 +105,13 @@ class ClusterRun {
         const Instant end = world_.now() + faults_.length;
         while (world_.now() < end) {
             world_.run_for(world_.random_delay(milliseconds(900)));
-            if (faults_.resets && world_.rng().chance(1, 3)) reset_somebody();
+            if (faults_.resets && world_.rng().chance(1, 3)) crowd_.reset_somebody();
             if (groups_.on && faults_.resets) load_.reset_somebody(world_.rng());
             if (world_.rng().chance(1, 2)) admin_.act();
             if (cluster_.size() > admin_.replication_factor) reassign();
         }
         nemesis_.heal();
-        drain();
+        crowd_.drain(load_);
         rest();
         verify("after healing");
         nemesis_.restart_all();
@@ -141,17 +140,14 @@ class ClusterRun {
             actor.idempotent = rng.chance(4, 5);
             actor.window = 1 + rng.below(5);
             actor.think_max = milliseconds(rng.between(5, 150));
-            producers_.push_back(std::make_unique<Producer>(
-                world_, cluster_, model_, "producer-" + std::to_string(i), actor));
-            producers_.back()->client().timeout = milliseconds(rng.between(1500, 6000));
-            producers_.back()->start();
+            Producer& producer = crowd_.add_producer(actor);
+            producer.client().timeout = milliseconds(rng.between(1500, 6000));
+            producer.start();
         }
         for (size_t i = 0; i < consumers; ++i) {
             ActorOptions actor;
             actor.think_max = milliseconds(rng.between(10, 200));
-            consumers_.push_back(std::make_unique<Consumer>(
-                world_, cluster_, model_, "consumer-" + std::to_string(i), actor));
-            consumers_.back()->start();
+            crowd_.add_consumer(actor).start();
         }
     }
 
@@ -173,35 +169,6 @@ class ClusterRun {
         part.partition_index = static_cast<int32_t>(rng.below(topic.partitions.size()));
         part.replicas = nodes;
         admin_.client().call_now<wire::AlterPartitionReassignmentsResponse>(request, 0);
-    }
-
-    void reset_somebody() {
-        const size_t who = world_.rng().below(producers_.size() + consumers_.size());
-        if (who < producers_.size()) {
-            producers_[who]->client().reset();
-        } else {
-            consumers_[who - producers_.size()]->client().reset();
-        }
-    }
-
-    /// On a sound cluster every batch gets its answer.
-    void drain() {
-        world_.run_for(kActorSilence);
-        load_.drain();
-        for (auto& producer : producers_) producer->finish();
-        for (auto& consumer : consumers_) consumer->finish();
-        const bool done = world_.run_until(
-            [&] {
-                for (auto& producer : producers_) {
-                    if (!producer->finished()) return false;
-                }
-                for (auto& consumer : consumers_) {
-                    if (!consumer->finished()) return false;
-                }
-                return true;
-            },
-            kDrainMax);
-        if (!done) world_.fail(kExitLiveness, "I26", "a client waits for ever");
     }
 
     /// Every partition gets a leader and all its replicas in sync, in bounded time.
@@ -243,8 +210,7 @@ class ClusterRun {
     ClusterNemesis nemesis_;
     Admin admin_;
     GroupLoad load_;
-    std::vector<std::unique_ptr<Producer>> producers_;
-    std::vector<std::unique_ptr<Consumer>> consumers_;
+    Crowd crowd_;
 };
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "sim/actors.h"
 #include "sim/admin.h"
+#include "sim/crowd.h"
 #include "sim/group_load.h"
 #include "sim/nemesis.h"
 
@@ -14,8 +14,6 @@ namespace millrace::sim {
 namespace {
 
 constexpr int kFormatCrashesMax = 3;
-constexpr Duration kDrainMax = seconds(90);
-constexpr Duration kActorSilence = seconds(2);
 
 metadata::ConfigMap node_config(Rng& rng, const GroupOptions& groups) {
     metadata::ConfigMap config = {
@@ -58,7 +56,8 @@ class Run {
           model_(world_),
           nemesis_(world_, process_, model_, options_),
           admin_(world_, process_, model_),
-          load_(world_, process_, with_walls(groups, options_)) {
+          load_(world_, process_, with_walls(groups, options_)),
+          crowd_(world_, process_, model_) {
         world_.trace = trace;
         world_.title = "seed=" + std::to_string(seed) + " commit=" + commit + " " + options_.text() +
                        (groups.on ? ",groups" : "");
@@ -87,7 +86,7 @@ class Run {
         const Instant end = world_.now() + options_.length;
         while (world_.now() < end) {
             world_.run_for(world_.random_delay(milliseconds(700)));
-            if (options_.resets && world_.rng().chance(1, 3)) reset_somebody();
+            if (options_.resets && world_.rng().chance(1, 3)) crowd_.reset_somebody();
             if (groups_.on && options_.resets) load_.reset_somebody(world_.rng());
             admin_.act();
         }
@@ -171,46 +170,17 @@ class Run {
             actor.acks = actor.idempotent ? int16_t{-1} : static_cast<int16_t>(rng.between(-1, 1));
             actor.window = actor.acks == 0 ? 1 : 1 + rng.below(5);
             actor.think_max = milliseconds(rng.between(2, 120));
-            producers_.push_back(std::make_unique<Producer>(
-                world_, process_, model_, "producer-" + std::to_string(i), actor));
-            producers_.back()->start();
+            crowd_.add_producer(actor).start();
         }
         for (size_t i = 0; i < options_.consumers; ++i) {
             ActorOptions actor;
             actor.think_max = milliseconds(rng.between(2, 200));
-            consumers_.push_back(std::make_unique<Consumer>(
-                world_, process_, model_, "consumer-" + std::to_string(i), actor));
-            consumers_.back()->start();
+            crowd_.add_consumer(actor).start();
         }
     }
 
-    void reset_somebody() {
-        const size_t who = world_.rng().below(producers_.size() + consumers_.size());
-        if (who < producers_.size()) {
-            producers_[who]->client().reset();
-        } else {
-            consumers_[who - producers_.size()]->client().reset();
-        }
-    }
-
-    /// On a sound node every batch gets its answer.
     void drain() {
-        world_.run_for(kActorSilence);
-        load_.drain();
-        for (auto& producer : producers_) producer->finish();
-        for (auto& consumer : consumers_) consumer->finish();
-        const bool done = world_.run_until(
-            [&] {
-                for (auto& producer : producers_) {
-                    if (!producer->finished()) return false;
-                }
-                for (auto& consumer : consumers_) {
-                    if (!consumer->finished()) return false;
-                }
-                return true;
-            },
-            kDrainMax);
-        if (!done) world_.fail(kExitLiveness, "I26", "a client waits for ever");
+        crowd_.drain(load_);
         world_.run_for(seconds(1));  // requests that want no answer
     }
 
@@ -244,8 +214,7 @@ class Run {
     Nemesis nemesis_;
     Admin admin_;
     GroupLoad load_;
-    std::vector<std::unique_ptr<Producer>> producers_;
-    std::vector<std::unique_ptr<Consumer>> consumers_;
+    Crowd crowd_;
 };
 
 constexpr uint64_t kStepsSeed = 7;
