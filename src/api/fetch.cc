@@ -175,7 +175,7 @@ FetchAnswerFacts facts_of(const broker::PartitionRead& read) {
     facts.high_watermark = read.high_watermark;
     facts.log_start_offset = read.log_start_offset;
     facts.has_records = !read.records.empty();
-    facts.has_diverging_epoch = read.diverging.has_value();
+    facts.must_tell = read.diverging.has_value();
     return facts;
 }
 
@@ -265,7 +265,7 @@ void fetch_finish(FetchOperation& operation) {
     for (size_t i = 0; i < operation.reads.size(); ++i) {
         facts.push_back(facts_of(operation.reads[i]));
         // Where to read instead is told in every answer, like a divergence.
-        facts.back().has_diverging_epoch |= operation.nearer[i] != kNoNode;
+        facts.back().must_tell |= operation.nearer[i] != kNoNode;
     }
     const replication::FetchFinish finish =
         shard.fetch_sessions().finish(operation.session, facts, shard.env().clock.now());

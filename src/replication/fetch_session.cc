@@ -152,7 +152,7 @@ FetchFinish FetchSessionCache::finish_incremental(const FetchContext& context,
         const bool changed = entry.high_watermark != answer.high_watermark ||
                              entry.log_start_offset != answer.log_start_offset;
         result.include[i] = answer.has_records || changed || answer.has_preferred_replica ||
-                            answer.has_diverging_epoch || answer.error != ErrorCode::None;
+                            answer.must_tell || answer.error != ErrorCode::None;
         // An error makes the next good answer count as a change.
         entry.high_watermark = answer.error == ErrorCode::None ? answer.high_watermark : -1;
         entry.log_start_offset = answer.log_start_offset;

@@ -43,7 +43,7 @@ struct FetchAnswerFacts {
     int64_t log_start_offset = -1;
     bool has_records = false;
     bool has_preferred_replica = false;
-    bool has_diverging_epoch = false;
+    bool must_tell = false;  // a diverging epoch, or a nearer replica
 };
 
 struct FetchSessionRequest {
