@@ -125,6 +125,8 @@ int execute_moves(const Context& context, Client& client, std::vector<PlannedMov
     }
     PlanStore store(client);
     check_nothing_runs(client, store, how.additional);
+    // Else the rate that a killed command left would be taken for the operator's own.
+    clear_left_throttles(client);
     if (how.throttle > 0) check_throttle(moves, how.throttle, measure_write_rates(client, moves));
     if (!how.undo_file.empty()) write_text_file(how.undo_file, undo_json(moves));
     StoredPlan plan;
