@@ -20,6 +20,9 @@ constexpr LogChannel kLog{"controller"};
 constexpr const char* kDelayKey = "dead.broker.repair.delay.ms";
 /// Partitions that move at the same time; the others wait for the next sweep.
 constexpr size_t kRepairsAtOnce = 100;
+/// Looks at further partitions when those found first have no place, and at refusals of one look.
+constexpr int kLooksMax = 20;
+constexpr int kRefusalsMax = 3;
 
 std::optional<Duration> delay_of(const CommandContext& context) {
     const std::string text = effective_broker_value(context.layers(), kDelayKey).value_or("-1");
@@ -45,18 +48,27 @@ class Repair {
         describe_brokers();
         const size_t moving = context_.state.indexes.reassigning(context_.image()).size();
         if (moving >= kRepairsAtOnce) return {};
-        find_partitions(kRepairsAtOnce - moving);
-        placement::Outcome outcome = placement::make_plan(snapshot_, request_);
-        if (outcome.refusal && outcome.refusal->blocking_total > 0) {
-            // Those that have no place must not hold up the others.
-            leave_out(outcome.refusal->blocking);
-            outcome = placement::make_plan(snapshot_, request_);
+        for (int look = 0; look < kLooksMax; ++look) {
+            find_partitions(kRepairsAtOnce - moving);
+            if (snapshot_.topics.empty()) break;
+            const placement::Outcome outcome = plan_what_has_a_place();
+            if (!outcome.refusal && !outcome.plan.changes.empty()) return records_of(outcome.plan);
         }
-        if (outcome.refusal) return {};  // their replicas stay until there is a place
-        return records_of(outcome.plan);
+        return {};  // their replicas stay until there is a place
     }
 
   private:
+    /// Those that have no place must not hold up the others.
+    placement::Outcome plan_what_has_a_place() {
+        placement::Outcome outcome = placement::make_plan(snapshot_, request_);
+        for (int i = 0; i < kRefusalsMax && outcome.refusal && !outcome.refusal->blocking.empty();
+             ++i) {
+            leave_out(outcome.refusal->blocking);
+            outcome = placement::make_plan(snapshot_, request_);
+        }
+        return outcome;
+    }
+
     void describe_brokers() {
         for (const auto& [id, image] : context_.image().cluster.brokers) {
             placement::Broker& broker = snapshot_.brokers.emplace_back();
@@ -72,12 +84,16 @@ class Repair {
         if (!labelled) request_.soft_axes = snapshot_.axes;
     }
 
+    /// The next so many behind those of the last look.
     void find_partitions(size_t limit) {
+        snapshot_.topics.clear();
         for (const auto& [id, topic] : context_.image().topics.by_id) {
             if (limit == 0) break;
             placement::Topic found;
             for (const auto& [index, partition] : topic->partitions) {
                 if (limit == 0) break;
+                if (std::pair(id, index) <= looked_at_) continue;
+                looked_at_ = {id, index};
                 if (partition->is_reassigning() || !partition->has_leader()) continue;
                 const bool hit =
                     std::any_of(partition->replicas.begin(), partition->replicas.end(),
@@ -124,6 +140,7 @@ class Repair {
     const std::set<NodeId> dead_;
     placement::Snapshot snapshot_;
     placement::Request request_;
+    std::pair<Uuid, PartitionIndex> looked_at_{kZeroUuid, PartitionIndex(-1)};
 };
 
 }  // namespace

@@ -84,6 +84,21 @@ TEST_F(Repair, WhatHasNoPlaceDoesNotHoldUpTheOthers) {
     EXPECT_FALSE(f->partition("wide").is_reassigning());
 }
 
+TEST_F(Repair, AHundredWithoutAPlaceDoNotHoldUpTheOthers) {
+    start("60000", {"a", "b", "c", "d"});
+    for (int i = 0; i < 3; ++i) {
+        const std::string name = "wide-" + std::to_string(i);
+        f->create(f->assigned(name, std::vector<std::vector<int32_t>>(100, {1, 2, 3, 4})));
+        f->create(f->assigned("t-" + std::to_string(i), {{1, 2, 3}}));
+    }
+    live(seconds(80), {3});
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(to_numbers(f->partition("t-" + std::to_string(i)).adding),
+                  std::vector<int32_t>{4});
+        EXPECT_FALSE(f->partition("wide-" + std::to_string(i)).is_reassigning());
+    }
+}
+
 TEST_F(Repair, RacksMayBeMissing) {
     start("60000", {"a", "b", "c", ""});
     f->create(f->assigned("t", {{1, 2, 3}}));
