@@ -170,6 +170,8 @@ class QuorumMachine {
     Voter local_voter() const;
     VoterChangeResponse voter_response(ErrorCode error, std::string message = {}) const;
     bool names_default_listener(const Endpoints& endpoints) const;
+    /// Not led here, or not a voter at all.
+    std::optional<VoterChangeResponse> refuse_voter(const ReplicaKey& voter) const;
     std::optional<VoterChangeResponse> refuse_change(bool needs_kraft_version) const;
     void append_control(Instant now, StateLeader& leader, std::vector<ControlRecord> records,
                         QuorumOutput& out);

@@ -74,18 +74,19 @@ void QuorumMachine::append_control(Instant now, StateLeader& leader,
     retry_parked(now, out);
 }
 
+std::optional<VoterChangeResponse> QuorumMachine::refuse_voter(const ReplicaKey& voter) const {
+    const ErrorCode error = check_leadership(epoch_);
+    if (error != ErrorCode::None) return voter_response(error);
+    if (voter.id.value >= 0 && !voter.directory_id.is_zero()) return std::nullopt;
+    return voter_response(ErrorCode::InvalidRequest, "a voter has a node id and a directory id");
+}
+
 void QuorumMachine::add_voter(Instant now, RequestId id, const AddVoterRequest& request,
                               QuorumOutput& out) {
     auto answer = [&](VoterChangeResponse response) {
         out.send_after_persist.push_back({id, std::move(response)});
     };
-    if (const ErrorCode error = check_leadership(epoch_); error != ErrorCode::None) {
-        return answer(voter_response(error));
-    }
-    if (request.voter.id.value < 0 || request.voter.directory_id.is_zero()) {
-        return answer(voter_response(ErrorCode::InvalidRequest,
-                                     "a voter has a node id and a directory id"));
-    }
+    if (auto refusal = refuse_voter(request.voter)) return answer(*std::move(refusal));
     if (!names_default_listener(request.endpoints)) {
         return answer(voter_response(ErrorCode::InvalidRequest,
                                      "the voter's endpoints lack the leader's controller listener"));
@@ -152,13 +153,7 @@ void QuorumMachine::remove_voter(Instant now, RequestId id, const RemoveVoterReq
     auto answer = [&](VoterChangeResponse response) {
         out.send_after_persist.push_back({id, std::move(response)});
     };
-    if (const ErrorCode error = check_leadership(epoch_); error != ErrorCode::None) {
-        return answer(voter_response(error));
-    }
-    if (request.voter.id.value < 0 || request.voter.directory_id.is_zero()) {
-        return answer(voter_response(ErrorCode::InvalidRequest,
-                                     "a voter has a node id and a directory id"));
-    }
+    if (auto refusal = refuse_voter(request.voter)) return answer(*std::move(refusal));
     if (auto refusal = refuse_change(true)) return answer(*std::move(refusal));
     const auto voters = history_.last().without(request.voter);
     if (!voters.has_value()) {
