@@ -4,7 +4,6 @@ runs; the load speaks the wire (tests/bench/group_load.cc) and reads the broker'
 import collections
 import json
 import os
-import pathlib
 import statistics
 import time
 
@@ -28,13 +27,6 @@ ROWS = {
     "heartbeats": "2,000 groups of 50 members, each beats every 3 s",
     "offsets-load": "start with 100,000 offsets in __consumer_offsets, each committed five times",
 }
-
-
-
-def busy_seconds():
-    """CPU of the whole machine so far: user, nice, system, irq, softirq."""
-    fields = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()
-    return sum(int(fields[i]) for i in (1, 2, 3, 6, 7)) / os.sysconf("SC_CLK_TCK")
 
 
 class GroupRows:
@@ -90,10 +82,10 @@ class GroupRows:
 
     def measured(self, action):
         """Adds the CPU of whoever is neither broker nor client."""
-        started, busy = time.monotonic(), busy_seconds()
+        started, busy = time.monotonic(), self.bench.busy_seconds()
         result = action()
         elapsed = max(time.monotonic() - started, 1e-9)
-        used = busy_seconds() - busy - result["cpu"] - result["client_cpu_s"]
+        used = self.bench.busy_seconds() - busy - result["cpu"] - result["client_cpu_s"]
         result["others_cpu"] = max(0.0, used) / elapsed
         return result
 

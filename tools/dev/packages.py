@@ -41,6 +41,7 @@ PACKAGES = {
         ("clang", "clang++", "libFuzzer; a minute of it is part of the tests"),
         ("libclang-rt-14-dev", "", "libFuzzer's and the sanitizers' run time"),
         ("glpk-utils", "glpsol", "solves the integer programs that placement is compared with"),
+        ("iproute2", "ip", "network namespaces, whose links dev chaos cuts"),
         ("valgrind", "valgrind", "callgrind counts instructions of the hot paths"),
     ),
     "extra": (
