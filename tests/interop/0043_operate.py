@@ -47,6 +47,15 @@ class Nine:
         check_equal(out[0], code, f"exit of {arguments}: {out[2]}")
         return json.loads(out[1])["items"]
 
+    def replicas_on(self, broker):
+        topics = json.loads(self.run("cluster", "snapshot", "-o", "json"))["topics"]
+        return {(t["name"], p["partition"]) for t in topics for p in t["partitions"]
+                if broker in p["replicas"]}
+
+    def cordoned(self, broker):
+        values = {c["key"]: c["value"] for c in self.items("config", "get", "broker", broker)}
+        return values.get("cordoned.log.dirs")
+
     def states(self):
         return {b["id"]: b["state"] for b in self.items("broker", "list")}
 
@@ -114,15 +123,37 @@ def check_drain(nine):
     plan = nine.items("broker", "drain", "1009", "--dry-run")[0]["plan"]
     check_equal(nine.states()[1009], "up", "after a dry run")
     check_equal({1009} & {r for p in plan["partitions"] for r in p["replicas"]}, set(), "the plan")
-    nine.run("broker", "drain", "1009", "--yes", "--wait", "60s")
+    before = nine.replicas_on(1009)
+    drained = nine.items("broker", "drain", "1009", "--yes", "--throttle", "50MB/s")[0]
+    check_equal((drained["replicas"], drained["state"]), (0, "done"), "the drain")
     check_equal(nine.states()[1009], "cordoned", "state")
+    shown = json.loads(nine.run("reassign-partitions", "status", "-o", "json"))
+    check_equal((shown["id"], shown["done"]), (drained["id"], len(before)), "a plan like others")
     # The controller hears of the cordon by the broker's next heartbeat.
     wait_for(lambda: places_nothing(nine, 1009), "no new replica on a drained broker", 10)
     nine.run("broker", "undrain", "1009")
     check_equal(nine.states()[1009], "up", "state after undrain")
-    nine.run("broker", "drain", "1009", "--yes", "--wait", "60s")
+    # An operator's own list comes back with undrain, and with the rollback of a drain.
+    own = nine.items("broker", "describe", "1009")[0]["logDirs"][0]["path"]
+    nine.run("reassign-partitions", "rollback", "--yes")
+    wait_for(lambda: nine.replicas_on(1009) == before, f"{before} on 1009 again", 10)
+    nine.run("config", "set", "broker", "1009", f"cordoned.log.dirs={own}")
+    nine.run("broker", "drain", "1009", "--yes")
+    check_equal(nine.cordoned(1009), "*", "while drained")
+    nine.run("broker", "undrain", "1009")
+    check_equal(nine.cordoned(1009), own, "after undrain")
+    nine.run("reassign-partitions", "rollback", "--yes")
+    nine.run("broker", "drain", "1009", "--yes")
+    nine.run("reassign-partitions", "rollback", "--yes")
+    check_equal(nine.cordoned(1009), own, "after the rollback of a drain")
+    nine.run("config", "unset", "broker", "1009", "cordoned.log.dirs")
+
     nine.dev("kill", "1009")
     wait_for(lambda: nine.states()[1009] == "down", "the end of 1009", 30)
+    code, _, err = nine.run("broker", "drain", "1009", "--yes", code=None)
+    check_equal(code, 6, "a broker that is down may come back")
+    check_in("--dead", err)
+    nine.run("broker", "drain", "1009", "--dead", "--yes")
     nine.run("broker", "decommission", "1009", "--yes")
     check(1009 not in nine.states(), "1009 is forgotten")
     check_equal(nine.items("cluster")[0]["notRackSafePartitions"], 0, "violations at the end")

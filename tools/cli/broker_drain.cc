@@ -1,50 +1,49 @@
 // tools/cli/broker_drain.cc: `broker drain`, `undrain` and `decommission`.
 //
-// Draining is cordoning (cordoned.log.dirs=*, KIP-1066) and moving every replica away, into
-// domains of its own. A broker that is down cannot be cordoned and need not be: nothing is placed on
-// it; its replicas are replaced.
+// Draining is cordoning and a plan like every other that moves all replicas away, into domains of
+// their own: status, pause, resume, cancel, throttle and rollback work on it. A broker that is down
+// is taken for absent for now, and not emptied, unless the operator says that it is gone (--dead);
+// it cannot be cordoned then and need not be, because nothing is placed on it.
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
 #include <iostream>
-#include <thread>
 
 #include "cli/cluster_state.h"
+#include "cli/cordon.h"
 #include "cli/output.h"
 #include "cli/plan_output.h"
-#include "cli/reassign_client.h"
+#include "cli/rebalance.h"
 #include "millrace/wire/gen/unregister_broker_request.h"
 #include "millrace/wire/gen/unregister_broker_response.h"
 
 namespace millrace::cli {
 namespace {
 
-constexpr const char* kCordoned = "cordoned.log.dirs";
+constexpr int kPatientMs = 30'000;
 
 struct DrainOptions {
     int32_t id = 0;
+    bool dead = false;
     bool dry_run = false;
+    bool additional = false;
     int wait_ms = 0;
+    std::string throttle;
+    PlanOptions plan;
 };
 
-placement::Plan plan_of(const ClusterState& state, const ClusterBroker& broker) {
-    placement::Request request;
-    (broker.fenced ? request.dead : request.away_from).push_back(broker.id);
-    placement::Outcome outcome = placement::make_plan(state.snapshot, request);
-    if (!outcome.refusal) return std::move(outcome.plan);
-    Failure failure{kFailed, outcome.refusal->message,
-                    "add a broker in a domain of its own, or lower the replication factor"};
-    failure.json = refusal_json(*outcome.refusal);
-    throw failure;
-}
-
-void submit(Client& client, const placement::Plan& plan) {
-    std::map<TopicPartition, std::optional<std::vector<int32_t>>> targets;
-    for (const placement::Change& change : plan.changes)
-        targets[{change.name.topic, change.name.partition}] = change.to;
-    if (targets.empty()) return;
-    for (const auto& [partition, refusal] : alter_reassignments(client, targets))
-        check_error(refusal.error_code, refusal.message, partition.to_string());
+ClusterBroker broker_to_drain(Client& client, const DrainOptions& options) {
+    ClusterBroker broker = read_cluster(client).broker(options.id);
+    if (broker.fenced && !options.dead)
+        throw Failure{kConflict,
+                      fmt::format("broker {} is down: its {} may come back with it", broker.id,
+                                  counted(broker.replicas, "replica")),
+                      fmt::format("start it; if it is gone for good: millrace broker drain {} --dead",
+                                  broker.id)};
+    if (!broker.fenced && options.dead)
+        throw Failure{kConflict, fmt::format("broker {} is up", broker.id),
+                      fmt::format("millrace broker drain {}, without --dead", broker.id)};
+    return broker;
 }
 
 int64_t replicas_on(Client& client, int32_t id) {
@@ -58,65 +57,103 @@ int64_t replicas_on(Client& client, int32_t id) {
     return left;
 }
 
-/// What is still there when the time is over.
-int64_t wait_until_empty(Client& client, int32_t id, int wait_ms) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
-    for (;;) {
-        client.renew();
-        const int64_t left = replicas_on(client, id);
-        if (left == 0 || std::chrono::steady_clock::now() >= deadline) return left;
-        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+void print_drain(const Context& context, const DrainOptions& options, const LivePlan& live,
+                 const std::optional<StoredPlan>& plan, int64_t left) {
+    if (context.json()) {
+        Json item = {{"broker", options.id},
+                     {"dryRun", options.dry_run},
+                     {"replicas", left},
+                     {"id", plan ? Json(plan->id) : Json()},
+                     {"state", plan ? Json(phase_name(plan->phase)) : Json()},
+                     {"plan", Json::parse(plan_json(live.plan))}};
+        print_items("Drain", Json::array({std::move(item)}));
+    } else if (options.dry_run) {
+        std::cout << fmt::format("would move {} away from broker {}\n", counted(left, "replica"),
+                                 options.id);
+    } else if (left == 0) {
+        std::cout << fmt::format("broker {} is empty; remove it: millrace broker decommission {}\n",
+                                 options.id, options.id);
+    } else {
+        std::cout << fmt::format("broker {} is not empty, {} to go: millrace reassign-partitions "
+                                 "status {}\n",
+                                 options.id, counted(left, "replica"), plan->id);
     }
 }
 
-void drain(Context& context, const DrainOptions& options) {
-    Client client(context);
-    const ClusterState state = read_cluster(client);
-    const ClusterBroker& broker = state.broker(options.id);
-    const placement::Plan plan = plan_of(state, broker);
-    if (!context.json()) std::cout << plan_text(plan);
-    if (!options.dry_run) {
-        confirm(context, fmt::format("move {} away from broker {}?",
-                                     counted(broker.replicas, "replica"), broker.id));
-        client.renew();
-        if (!broker.fenced) {
-            alter_configs(client, kBrokerResource, std::to_string(broker.id),
-                          {{kCordoned, 0, "*"}}, false);
-        }
-        submit(client, plan);
+int exit_code_of_drain(const StoredPlan& plan, int64_t left) {
+    if (left == 0) return kDone;
+    switch (plan.phase) {
+        case PlanPhase::Running: return kNoConnection;  // the time was over
+        case PlanPhase::Pausing:
+        case PlanPhase::Paused: return kDone;
+        case PlanPhase::Cancelled:
+        case PlanPhase::Failed:
+        case PlanPhase::Done: break;
     }
-    int64_t left = broker.replicas;
-    if (!options.dry_run && options.wait_ms > 0)
-        left = wait_until_empty(client, broker.id, options.wait_ms);
-    if (context.json()) {
-        print_items("Drain", Json::array({{{"broker", broker.id},
-                                           {"dryRun", options.dry_run},
-                                           {"replicas", left},
-                                           {"plan", Json::parse(plan_json(plan))}}}));
-    } else if (options.dry_run) {
-        std::cout << fmt::format("would move {} away from broker {}\n",
-                                 counted(broker.replicas, "replica"), broker.id);
-    } else if (left == 0) {
-        std::cout << fmt::format("broker {} is empty; remove it: millrace broker decommission {}\n",
-                                 broker.id, broker.id);
-    } else {
-        std::cout << fmt::format("broker {} is draining, {} to go: millrace broker describe {}\n",
-                                 broker.id, counted(left, "replica"), broker.id);
+    if (!plan.note.empty()) std::cerr << "error: " << plan.note << '\n';
+    return kFailed;
+}
+
+void drain(Context& context, DrainOptions options) {
+    const int64_t throttle =
+        options.throttle.empty() ? 0 : rate_option("--throttle", options.throttle);
+    Context patient = context;
+    patient.timeout_ms = std::max(context.timeout_ms, kPatientMs);
+    Client client(options.dry_run ? context : patient);
+    const ClusterBroker broker = broker_to_drain(client, options);
+    (options.dead ? options.plan.dead : options.plan.away_from) = {std::to_string(broker.id)};
+    const LivePlan live = plan_live(client, options.plan, {});
+    if (!context.json()) std::cout << live_plan_text(live, throttle);
+    if (options.dry_run) {
+        print_drain(context, options, live, std::nullopt, broker.replicas);
+        return;
     }
-    if (options.wait_ms > 0 && left > 0 && !options.dry_run) context.exit_code = kNoConnection;
+    confirm(context, fmt::format("move {} away from broker {}?",
+                                 counted(broker.replicas, "replica"), broker.id));
+    client.renew();
+    Execution how;
+    how.throttle = throttle;
+    how.additional = options.additional;
+    how.wait_ms = options.wait_ms;
+    if (!broker.fenced) how.cordon = broker.id;
+    const StoredPlan plan = run_moves(context, client, moves_of(live.plan), how);
+    client.renew();
+    const int64_t left = replicas_on(client, broker.id);
+    print_drain(context, options, live, plan, left);
+    context.exit_code = exit_code_of_drain(plan, left);
 }
 
 void undrain(const Context& context, int32_t id) {
     Client client(context);
-    read_cluster(client).broker(id);
-    alter_configs(client, kBrokerResource, std::to_string(id), {{kCordoned, 1, ""}}, false);
+    const ClusterBroker broker = read_cluster(client).broker(id);
+    if (broker.fenced)
+        throw Failure{kConflict, fmt::format("broker {} is down", id),
+                      "start it: only it takes a change of its configs"};
+    PlanStore store(client);
+    store.refresh();
+    Cordon cordon{id, std::nullopt};
+    if (const StoredPlan* found = plan_of_cordon(store.plans(), id); found != nullptr) {
+        StoredPlan plan = *found;
+        if (is_driven(plan) && !is_over(plan.phase))
+            throw Failure{kConflict, fmt::format("broker {} is being emptied by {}", id, plan.id),
+                          "millrace reassign-partitions cancel " + plan.id};
+        cordon = plan.cordon;
+        take_back_cordon(client, cordon);
+        plan.cordon = {};
+        store.save(plan);
+    } else {
+        take_back_cordon(client, cordon);
+    }
+    const std::string own = cordon.before.value_or("");
     if (context.json()) {
-        print_items("Drain", Json::array({{{"broker", id}, {"cordoned", false}}}));
+        print_items("Drain", Json::array({{{"broker", id},
+                                           {"cordoned", false},
+                                           {"cordonedLogDirs", own.empty() ? Json() : Json(own)}}}));
         return;
     }
     std::cout << fmt::format(
-        "broker {} takes new replicas again; fill it: millrace rebalance-rackaware --balance\n",
-        id);
+        "broker {} takes new replicas again{}; fill it: millrace rebalance-rackaware --balance\n",
+        id, own.empty() ? "" : fmt::format(", cordoned.log.dirs={} as before", own));
 }
 
 void decommission(const Context& context, int32_t id) {
@@ -126,7 +163,8 @@ void decommission(const Context& context, int32_t id) {
     if (broker.replicas > 0) {
         throw Failure{kConflict,
                       fmt::format("broker {} still has {}", id, counted(broker.replicas, "replica")),
-                      fmt::format("empty it first: millrace broker drain {} --wait 10m", id)};
+                      fmt::format("empty it first: millrace broker drain {}{}", id,
+                                  broker.fenced ? " --dead" : "")};
     }
     if (!broker.fenced) {
         throw Failure{kConflict, fmt::format("broker {} is still running", id),
@@ -150,9 +188,19 @@ void add_broker_drain(CLI::App& broker, Context& context) {
     CLI::App* command = broker.add_subcommand("drain", "move every replica away, take no new ones");
     auto options = std::make_shared<DrainOptions>();
     command->add_option("id", options->id, "the broker")->required();
+    command->add_flag("--dead", options->dead, "it is down and does not come back");
+    command->add_option("--soft", options->plan.soft, "an axis that is preferred but not required")
+        ->allow_extra_args(false);
+    command->add_option("--throttle", options->throttle, "bytes per second and broker (none)");
+    command
+        ->add_option("--max-moves-per-broker", options->plan.max_moves,
+                     "copies that a broker takes in one wave (5)")
+        ->check(CLI::Range(1, 1'000'000));
+    command->add_flag("--additional", options->additional, "run beside reassignments of others");
     command->add_flag("--dry-run", options->dry_run, "only show the plan");
     command->add_flag("-y,--yes", context.yes, "do not ask");
-    add_duration_option(*command, "--wait", options->wait_ms, "until it is empty, at most so long");
+    add_duration_option(*command, "--wait", options->wait_ms,
+                        "leave the moves to themselves after so long");
     add_connection_options(*command, context);
     command->callback([&context, options] { drain(context, *options); });
 

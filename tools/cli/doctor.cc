@@ -53,7 +53,7 @@ class Doctor {
                 fmt::format("{}{}", broker.id, broker.rack.empty() ? "" : " (" + broker.rack + ")");
             if (broker.fenced) {
                 add(Grade::Problem, "brokers up", who + " is down",
-                    fmt::format("on {}: start it; if it is gone for good: millrace broker drain {}",
+                    fmt::format("on {}: start it; if it is gone for good: millrace broker drain {} --dead",
                                 broker.host.empty() ? "its machine" : broker.host, broker.id));
             } else if (!broker.answers) {
                 add(Grade::Problem, "brokers up", who + " is registered but does not answer",

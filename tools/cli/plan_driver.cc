@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <limits>
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -28,11 +29,15 @@ constexpr int8_t kPreferred = 0;
 
 /// Thrown inside the driver when the stored plan is no longer ours to carry out.
 struct TakenAway {};
+/// Thrown when the caller wanted to wait no longer.
+struct TimeOver {};
 
 class Driver {
   public:
-    Driver(Client& client, PlanStore& store, StoredPlan plan)
-        : client_(client), store_(store), plan_(std::move(plan)) {}
+    Driver(Client& client, PlanStore& store, StoredPlan plan, int wait_ms)
+        : client_(client), store_(store), plan_(std::move(plan)) {
+        if (wait_ms > 0) end_ms_ = now_ms() + wait_ms;
+    }
 
     StoredPlan run() {
         InterruptGuard guard;
@@ -54,6 +59,13 @@ class Driver {
             // The last word, should a sign of life of ours have come behind the order.
             if (is_over(plan_.phase)) store_.save(plan_);
             std::cerr << fmt::format("stopped: {} by {}\n", phase_name(plan_.phase), plan_.by);
+        } catch (const TimeOver&) {
+            end_progress();
+            plan_.driver.clear();
+            save();
+            std::cerr << fmt::format("moves under way go on; the rest: millrace "
+                                     "reassign-partitions resume {}\n",
+                                     plan_.id);
         } catch (const Failure& failure) {
             fail(failure);
             throw;
@@ -168,6 +180,7 @@ class Driver {
                           "go on with: millrace reassign-partitions resume " + plan_.id};
         }
         const int64_t now = now_ms();
+        if (now >= end_ms_) throw TimeOver{};
         if (now - looked_ms_ < kLookAtStoreMs) return;
         looked_ms_ = now;
         try {
@@ -287,6 +300,7 @@ class Driver {
     PlanStore& store_;
     StoredPlan plan_;
     std::set<TopicPartition> given_up_;  // refused by the controller
+    int64_t end_ms_ = std::numeric_limits<int64_t>::max();
     int64_t looked_ms_ = 0;
     int64_t shown_ms_ = 0;
 };
@@ -311,8 +325,8 @@ void check_nothing_runs(Client& client, PlanStore& store, bool additional) {
         "millrace reassign-partitions status shows them; --additional runs beside them"};
 }
 
-StoredPlan drive(Client& client, PlanStore& store, StoredPlan plan) {
-    return Driver(client, store, std::move(plan)).run();
+StoredPlan drive(Client& client, PlanStore& store, StoredPlan plan, int wait_ms) {
+    return Driver(client, store, std::move(plan), wait_ms).run();
 }
 
 void stop_plan(Client& client, PlanStore& store, StoredPlan& plan, PlanPhase phase,

@@ -18,8 +18,9 @@ namespace millrace::cli {
 void check_nothing_runs(Client& client, PlanStore& store, bool additional);
 
 /// Works on the plan until it is over, paused or taken away; returns it as it was stored last.
-/// Progress goes to standard error.
-StoredPlan drive(Client& client, PlanStore& store, StoredPlan plan);
+/// Progress goes to standard error. After `wait_ms`, if that is not 0, what is under way is left to
+/// itself, and the plan comes back running, without a driver.
+StoredPlan drive(Client& client, PlanStore& store, StoredPlan plan, int wait_ms = 0);
 
 /// Stops what is under way: active moves go back to where they were, throttles are removed, and
 /// the plan is stored in that phase.

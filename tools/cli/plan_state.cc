@@ -72,6 +72,13 @@ void read_state(const Json& json, StoredPlan& plan) {
     plan.wave = json.at("wave");
     plan.undo_of = json.at("undo_of");
     plan.note = json.at("note");
+    plan.cordon = {};
+    if (json.contains("cordon")) {
+        const Json& cordon = json["cordon"];
+        plan.cordon.broker = cordon.at("broker");
+        if (const Json& before = cordon.at("before"); !before.is_null())
+            plan.cordon.before = before.get<std::string>();
+    }
     plan.throttles.clear();
     for (const Json& one : json.at("throttles"))
         plan.throttles.push_back({one.at("type"), one.at("name"), one.at("key"), one.at("value")});
@@ -117,7 +124,7 @@ std::string state_json(const StoredPlan& plan) {
     for (const OwnThrottle& one : plan.throttles)
         throttles.push_back(
             {{"type", one.type}, {"name", one.name}, {"key", one.key}, {"value", one.value}});
-    const Json json = {{"version", 1},
+    Json json = {{"version", 1},
                        {"id", plan.id},
                        {"state", phase_name(plan.phase)},
                        {"by", plan.by},
@@ -130,6 +137,10 @@ std::string state_json(const StoredPlan& plan) {
                        {"undo_of", plan.undo_of},
                        {"note", plan.note},
                        {"throttles", throttles}};
+    if (plan.cordon.broker >= 0) {
+        json["cordon"] = {{"broker", plan.cordon.broker}, {"before", nullptr}};
+        if (plan.cordon.before) json["cordon"]["before"] = *plan.cordon.before;
+    }
     return json.dump();
 }
 

@@ -46,6 +46,12 @@ struct OwnThrottle {
     friend bool operator==(const OwnThrottle&, const OwnThrottle&) = default;
 };
 
+/// The directories that a broker had cordoned of its own when a plan cordoned all of them.
+struct Cordon {
+    int32_t broker = -1;  // none
+    std::optional<std::string> before;
+};
+
 struct StoredPlan {
     std::string id;
     PlanPhase phase = PlanPhase::Running;
@@ -58,6 +64,7 @@ struct StoredPlan {
     int32_t wave = 0;      // under way, or the next one
     std::string undo_of;
     std::string note;
+    Cordon cordon;  // until it is taken back
     std::vector<OwnThrottle> throttles;
     std::vector<PlannedMove> moves;
 

@@ -90,7 +90,7 @@ void PlanStore::write(const std::vector<std::pair<std::string, std::string>>& re
     size_t too_many = plans_.size() > kPlansKept ? plans_.size() - kPlansKept : 0;
     for (const auto& [id, plan] : plans_) {
         if (too_many == 0) break;
-        if (!is_over(plan.phase)) continue;
+        if (!is_over(plan.phase) || plan.cordon.broker >= 0) continue;
         --too_many;
         for (const auto& [key, value] : move_records(plan))
             sender.add({key, std::nullopt, {}});

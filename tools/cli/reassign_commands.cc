@@ -7,6 +7,7 @@
 
 #include <iostream>
 
+#include "cli/cordon.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/plan_output.h"
@@ -228,6 +229,15 @@ void throttle(Context& context, const Options& options) {
     say(context, plan, fmt::format("{}: throttle {} per broker", plan.id, rate_text(rate)));
 }
 
+/// A drain undone: the broker takes copies again, those that come back first of all.
+void give_back_cordon(Client& client, PlanStore& store, StoredPlan plan) {
+    if (plan.cordon.broker < 0) return;
+    client.renew();
+    take_back_cordon(client, plan.cordon);
+    plan.cordon = {};
+    store.save(plan);
+}
+
 void rollback(Context& context, const Options& options) {
     Client client(context);
     PlanStore store(client);
@@ -261,6 +271,7 @@ void rollback(Context& context, const Options& options) {
     if (!moves.empty())
         confirm(context, fmt::format("{} go back to where they were.",
                                      counted(static_cast<int64_t>(moves.size()), "partition")));
+    give_back_cordon(client, store, plan);
     Execution how;
     how.throttle =
         options.throttle.empty() ? plan.throttle : rate_option("--throttle", options.throttle);

@@ -36,9 +36,14 @@ struct Execution {
     bool additional = false;
     std::string undo_of;
     std::string undo_file;  // where to write it; empty for nowhere
+    int32_t cordon = -1;    // a broker that is to take no new copies from now on
+    int wait_ms = 0;        // leave the moves to themselves after that; 0 for never
 };
-/// Keeps the moves in the cluster as a plan and carries it out. Prints the sentence that wrappers
-/// of Kafka's tool look for, always in the plural. Returns the exit code.
+/// Keeps the moves in the cluster as a plan and carries it out; returns it as it ended. Prints the
+/// sentence that wrappers of Kafka's tool look for, always in the plural.
+StoredPlan run_moves(const Context& context, Client& client, std::vector<PlannedMove> moves,
+                     const Execution& how);
+/// The same where there is something to move, and how it ended. Returns the exit code.
 int execute_moves(const Context& context, Client& client, std::vector<PlannedMove> moves,
                   const Execution& how);
 /// Says how a plan ended; the exit code that goes with it.

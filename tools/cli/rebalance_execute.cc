@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "cli/cordon.h"
 #include "cli/output.h"
 #include "cli/plan_throttle.h"
 #include "cli/rebalance.h"
@@ -115,14 +116,8 @@ void check_throttle(const std::vector<PlannedMove>& moves, int64_t throttle,
                   fmt::format("--throttle {} would finish", enough)};
 }
 
-int execute_moves(const Context& context, Client& client, std::vector<PlannedMove> moves,
-                  const Execution& how) {
-    if (moves.empty()) {
-        std::cout << (context.json() ? R"({"apiVersion":"v1","kind":"Reassignment","items":[]})"
-                                     : "nothing to move: all partitions are where the plan says")
-                  << '\n';
-        return kDone;
-    }
+StoredPlan run_moves(const Context& context, Client& client, std::vector<PlannedMove> moves,
+                     const Execution& how) {
     PlanStore store(client);
     check_nothing_runs(client, store, how.additional);
     // Else the rate that a killed command left would be taken for the operator's own.
@@ -137,17 +132,30 @@ int execute_moves(const Context& context, Client& client, std::vector<PlannedMov
     plan.undo_of = how.undo_of;
     plan.moves = std::move(moves);
     client.renew();
+    if (how.cordon >= 0) plan.cordon = cordon_to_note(client, how.cordon);
     store.add(plan);
+    if (how.cordon >= 0) set_cordon(client, how.cordon);
     std::set<TopicPartition> names;
     for (const PlannedMove& move : plan.moves)
         names.insert(move.partition);
-    if (!context.json())
+    if (!context.json() && !names.empty())
         std::cout << fmt::format("Successfully started partition reassignments for {}\n",
                                  names_of(names))
                   << std::flush;
     std::cerr << fmt::format("plan {}: millrace reassign-partitions status {} --watch\n", plan.id,
                              plan.id);
-    return report_end(context, client, drive(client, store, std::move(plan)));
+    return drive(client, store, std::move(plan), how.wait_ms);
+}
+
+int execute_moves(const Context& context, Client& client, std::vector<PlannedMove> moves,
+                  const Execution& how) {
+    if (moves.empty()) {
+        std::cout << (context.json() ? R"({"apiVersion":"v1","kind":"Reassignment","items":[]})"
+                                     : "nothing to move: all partitions are where the plan says")
+                  << '\n';
+        return kDone;
+    }
+    return report_end(context, client, run_moves(context, client, std::move(moves), how));
 }
 
 int report_end(const Context& context, Client& client, const StoredPlan& plan) {

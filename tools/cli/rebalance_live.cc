@@ -185,6 +185,19 @@ void leave_out_adding(placement::Snapshot& snapshot,
     }
 }
 
+namespace {
+
+/// What helps against a refusal, where it is known.
+std::string fix_of(const placement::Refusal& refusal, const placement::Snapshot& snapshot) {
+    if (refusal.rule != "unlabelled-broker") return "";
+    const bool racks = std::any_of(snapshot.brokers.begin(), snapshot.brokers.end(),
+                                   [](const auto& broker) { return !broker.labels.empty(); });
+    return racks ? "set broker.rack there, or --soft AXIS to do without"
+                 : "no broker has a rack; place without racks: --soft rack";
+}
+
+}  // namespace
+
 LivePlan plan_live(Client& client, const PlanOptions& options,
                    const std::vector<std::string>& dead_hosts) {
     placement::Request request = request_of(options);
@@ -204,9 +217,7 @@ LivePlan plan_live(Client& client, const PlanOptions& options,
     leave_out_adding(live.snapshot, list_reassignments(client));
     placement::Outcome outcome = placement::make_plan(live.snapshot, request);
     if (outcome.refusal) {
-        const bool labels = outcome.refusal->rule.find("label") != std::string::npos;
-        throw failure_of(*outcome.refusal,
-                         labels ? "set broker.rack there, or --soft AXIS to do without" : "");
+        throw failure_of(*outcome.refusal, fix_of(*outcome.refusal, live.snapshot));
     }
     live.plan = std::move(outcome.plan);
     return live;

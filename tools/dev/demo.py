@@ -168,7 +168,7 @@ class Demo:
         self.show("cluster")
         self.title("and drained: its replicas are made anew in the other two")
         for broker in LOST_IDS:
-            self.show("broker", "drain", str(broker), "--yes", "--wait", "60s")
+            self.show("broker", "drain", str(broker), "--dead", "--yes", "--wait", "60s")
         self.ask("health", "--wait", "60s")
         self.show("cluster")
         self.title(f"{LOST} comes back, and the drain is undone")

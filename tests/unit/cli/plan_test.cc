@@ -1,6 +1,7 @@
 // tests/unit/cli/plan_test.cc: plans of moves as they are kept, judged and throttled; no cluster.
 #include <gtest/gtest.h>
 
+#include "cli/cordon.h"
 #include "cli/plan_file.h"
 #include "cli/plan_progress.h"
 #include "cli/plan_throttle.h"
@@ -40,6 +41,23 @@ TEST(Plan, ComesBackFromItsRecords) {
     EXPECT_EQ(back.throttles, plan.throttles);
     EXPECT_TRUE(back.driven(2'000 + StoredPlan::kStaleMs - 1));
     EXPECT_FALSE(back.driven(2'000 + StoredPlan::kStaleMs));
+}
+
+TEST(Plan, WhatABrokerHadCordonedIsKeptUntilItIsTakenBack) {
+    std::map<std::string, StoredPlan> plans;
+    for (const auto& [id, before] : std::map<std::string, std::optional<std::string>>{
+             {"r-1", std::nullopt}, {"r-2", "/d0,/d1"}, {"r-3", ""}}) {
+        StoredPlan plan = sample();
+        plan.id = id;
+        plan.cordon = {7, before};
+        ASSERT_TRUE(take_record(id, state_json(plan), plans));
+        ASSERT_EQ(plan_of_cordon(plans, 7), &plans[id]);
+        EXPECT_EQ(plans[id].cordon.before, before);
+    }
+    EXPECT_EQ(plan_of_cordon(plans, 8), nullptr);
+    plans["r-3"].cordon = {};
+    ASSERT_TRUE(take_record("r-3", state_json(plans["r-3"]), plans));
+    EXPECT_EQ(plan_of_cordon(plans, 7), &plans["r-2"]);
 }
 
 TEST(Plan, LargePlansAreKeptInPieces) {
