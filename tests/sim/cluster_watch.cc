@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <fmt/format.h>
+
 #include "millrace/base/endian.h"
 #include "millrace/broker/partition.h"
 #include "millrace/broker/quorum_driver.h"
@@ -179,16 +181,13 @@ void ClusterWatch::look_at_partition(int number, broker::Partition& partition) {
 /// The segment that holds `offset`, and the position of its start.
 bool ClusterWatch::find_segment(int number, broker::Partition& partition, Seen& seen,
                                 int64_t offset) {
-    std::string best;
-    for (const std::string& file : cluster_.node(number).disk().peek_names(partition.log().directory())) {
-        if (!file.ends_with(kLogSuffix)) continue;
-        const int64_t base = std::strtoll(file.c_str(), nullptr, 10);
-        if (base <= offset && file > best) best = file;
-    }
-    if (best.empty()) return false;
-    seen.segment = partition.log().directory() + "/" + best;
+    const std::string& folder = partition.log().directory();
+    const std::string name = cluster_.node(number).disk().peek_last_name(
+        folder, fmt::format("{:020}{}", offset, kLogSuffix), kLogSuffix);
+    if (name.empty()) return false;
+    seen.segment = folder + "/" + name;
     seen.position = 0;
-    seen.next = std::strtoll(best.c_str(), nullptr, 10);
+    seen.next = std::strtoll(name.c_str(), nullptr, 10);
     seen.last_epoch = -1;
     return true;
 }
@@ -221,10 +220,10 @@ void ClusterWatch::check_committed(int number, broker::Partition& partition, See
         }
         if (epoch < seen.last_epoch) fail("I4", name(number, partition) + ": epochs decrease");
         const int64_t next = base + 1 + load_big<int32_t>(bytes_of(bytes, 23));
-        const auto [it, first] =
-            committed.emplace(base, Batch{next, hash_of(bytes), epoch, number});
+        const uint64_t hash = hash_of(bytes);
+        const auto [it, first] = committed.emplace(base, Batch{next, hash, epoch, number});
         if (first) ++committed_count_;
-        if (!first && !excused && (it->second.hash != hash_of(bytes) || it->second.next != next)) {
+        if (!first && !excused && (it->second.hash != hash || it->second.next != next)) {
             fail("I2", name(number, partition) + ": the committed batch at " +
                            std::to_string(base) + " of epoch " + std::to_string(epoch) +
                            " is not what node " + std::to_string(it->second.node) +

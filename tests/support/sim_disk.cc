@@ -395,7 +395,7 @@ Status SimDisk::sync_directory(const std::string& directory) {
     if (!node || !node->is_directory) return failure(Errc::NotFound, "sync", directory);
     if (auto status = trouble(DiskOp::SyncDirectory, directory, true)) return *status;
     if (lies(directory)) return {};
-    node->durable_entries = node->entries;
+    for (const DirectoryChange& step : node->changes) SimNode::apply(step, node->durable_entries);
     node->changes.clear();
     return {};
 }
@@ -539,12 +539,14 @@ std::string SimDisk::peek(const std::string& path, uint64_t offset, size_t size)
     return text;
 }
 
-std::vector<std::string> SimDisk::peek_names(const std::string& directory) const {
-    std::vector<std::string> names;
+std::string SimDisk::peek_last_name(const std::string& directory, const std::string& at_most,
+                                    const std::string& suffix) const {
     const NodePtr node = find(directory);
-    if (!node) return names;
-    for (const auto& [name, child] : node->entries) names.push_back(name);
-    return names;
+    if (!node) return {};
+    for (auto it = node->entries.upper_bound(at_most); it != node->entries.begin();) {
+        if ((--it)->first.ends_with(suffix)) return it->first;
+    }
+    return {};
 }
 
 void SimDisk::erase_folder(const std::string& path) {

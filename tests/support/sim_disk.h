@@ -108,8 +108,9 @@ class SimDisk final : public env::FileSystem {
     // --- for tests
     /// Bytes as a reader without faults sees them; fewer at the end of the file.
     std::string peek(const std::string& path, uint64_t offset, size_t size) const;
-    /// Names in a directory, sorted, whatever the faults.
-    std::vector<std::string> peek_names(const std::string& directory) const;
+    /// The last name up to `at_most` with that suffix; empty when there is none.
+    std::string peek_last_name(const std::string& directory, const std::string& at_most,
+                               const std::string& suffix) const;
     /// Removes a folder and all that is in it, durably. REQUIRES: no process runs on it.
     void erase_folder(const std::string& path);
     /// Another, empty device in its place. REQUIRES: no process runs on it.
