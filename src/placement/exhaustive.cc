@@ -14,9 +14,10 @@ constexpr int64_t kMaxSteps = 400'000;
 struct Cost {
     int64_t bytes = 0;
     int64_t adds = 0;
+    int64_t soft = 0;
     friend auto operator<=>(const Cost&, const Cost&) = default;
     friend Cost operator+(const Cost& a, const Cost& b) {
-        return {a.bytes + b.bytes, a.adds + b.adds};
+        return {a.bytes + b.bytes, a.adds + b.adds, a.soft + b.soft};
     }
 };
 
@@ -142,8 +143,11 @@ class SpreadSearch {
         best_.spread = draft.spread();
         if (!costs) return;
         for (const size_t at : draft.changed) {
-            const int64_t adds = draft.adds(model_.parts[at]);
-            best_.cost = best_.cost + Cost{adds * model_.parts[at].size, adds};
+            const Part& p = model_.parts[at];
+            const int64_t adds = draft.adds(p);
+            const int64_t soft =
+                draft.separation.soft_loss(draft.rule(p), std::as_const(model_).then(p));
+            best_.cost = best_.cost + Cost{adds * p.size, adds, soft};
         }
     }
 
@@ -190,10 +194,13 @@ class SpreadSearch {
                 if (!draft_.picker.gather(p, draft_.rule(p), adds, kMaxOptions, picks))
                     return false;
                 keep_soft(p, picks);
-                const Cost cost = costs_ ? Cost{adds * p.size, adds} : Cost{};
-                for (Pick& pick : picks)
+                for (Pick& pick : picks) {
+                    const Cost cost = costs_ ? Cost{adds * p.size, adds, pick.soft_loss} : Cost{};
                     options.push_back({std::move(pick.set), cost});
+                }
             }
+            std::stable_sort(options.begin(), options.end(),
+                             [](const Option& a, const Option& b) { return a.cost < b.cost; });
         }
         // What may still come to a broker from partition i on: nobody ends higher than that.
         reach_.assign(options_.size() + 1, std::vector<int64_t>(model_.ids.size(), 0));

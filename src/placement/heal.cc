@@ -47,7 +47,8 @@ class Healer {
                     ++draft_.load[static_cast<size_t>(b)];
                 continue;
             }
-            if (!draft_.rule(part).possible) {
+            if (part.want > static_cast<int>(kMaxReplicationFactor) ||
+                !draft_.rule(part).possible) {
                 block(refusal, model_.name_of(part));
                 if (refusal.message.empty()) refusal.message = why_impossible(part);
                 continue;
@@ -65,12 +66,27 @@ class Healer {
     }
 
     std::string why_impossible(const Part& part) const {
-        return fmt::format(
-            "{} copies are wanted and {} may take one (brokers that are up and neither "
-            "cordoned nor being emptied)",
-            part.want,
-            model_.targets.size() == 1 ? "1 broker"
-                                       : fmt::format("{} brokers", model_.targets.size()));
+        const int32_t want = model_.request->replication_factor.value_or(part.want);
+        size_t down = 0;
+        size_t staying = 0;
+        for (const Index b : model_.now(part)) {
+            down += model_.role_of(b) == Role::Pinned ? 1 : 0;
+            staying += model_.role_of(b) == Role::Pinned || model_.role_of(b) == Role::Stay ? 1 : 0;
+        }
+        const std::string wanted =
+            want == 1 ? "1 copy is wanted" : fmt::format("{} copies are wanted", want);
+        if (down > static_cast<size_t>(want))
+            return fmt::format("{} and {} are on brokers that are down, whose replicas stay",
+                               wanted, down);
+        if (part.want > static_cast<int>(kMaxReplicationFactor))
+            return fmt::format("{}, more than {}", wanted, kMaxReplicationFactor);
+        const size_t targets = model_.targets.size();
+        std::string text =
+            fmt::format("{} and {} may have one (up, neither cordoned nor being emptied)", wanted,
+                        targets == 1 ? "1 broker" : fmt::format("{} brokers", targets));
+        if (staying > 0)
+            text += fmt::format(", beside {} on brokers that are cordoned or down", staying);
+        return text;
     }
 
     /// The fewest new copies of each, disks aside: the proven lower bound of the bytes. Without

@@ -2,11 +2,13 @@
 #include "placement/leaders.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace millrace::placement {
 namespace {
 
-constexpr size_t kMaxCells = 64'000'000;   // topics times brokers
+constexpr size_t kMaxCells = 64'000'000;  // topics times brokers
+constexpr size_t kMaxFlowCells = 2'000'000;
 constexpr int64_t kMaxSteps = 40'000'000;  // of all chains together
 constexpr int kPasses = 8;
 constexpr int kTrafficRounds = 200;
@@ -38,9 +40,9 @@ class Leading {
                 next_changed < draft_.changed.size() && draft_.changed[next_changed] == at;
             if (changed) {
                 ++next_changed;
-                put_in_place(part);
+                put_in_place(draft_, part);
             }
-            if (!take_seat(at, changed)) count(part, model_.then(part).front(), 1);
+            take_seat(at, changed);
         }
         for (Seat& seat : seats_)
             sit(seat);
@@ -49,7 +51,7 @@ class Leading {
         even_total();
         even_traffic();
         for (const Seat& seat : seats_)
-            lead(model_.parts[seat.part], seat.leader);
+            put_first(draft_, model_.parts[seat.part], seat.leader);
     }
 
   private:
@@ -63,78 +65,16 @@ class Leading {
         traffic_[static_cast<size_t>(broker)] += change * part.rate;
     }
 
-    /// Kept copies stay where they are in the order; new ones stand where others have gone.
-    void put_in_place(const Part& part) {
-        const Placed before = draft_.placed(part);
-        Placed after;
-        std::vector<size_t> fresh;
-        for (size_t i = 0; i < before.set.size(); ++i) {
-            if (draft_.is_new(part, before.set[i])) fresh.push_back(i);
-        }
-        size_t next = 0;
-        const auto push = [&](size_t i) {
-            after.set.push_back(before.set[i]);
-            after.dirs.push_back(before.dirs[i]);
-        };
-        for (const Index b : model_.now(part)) {
-            const auto at = std::find(before.set.begin(), before.set.end(), b);
-            if (at != before.set.end())
-                push(static_cast<size_t>(at - before.set.begin()));
-            else if (next < fresh.size())
-                push(fresh[next++]);
-        }
-        while (next < fresh.size())
-            push(fresh[next++]);
-        write(part, after);
-    }
-
-    void write(const Part& part, const Placed& placed) {
-        for (size_t i = 0; i < placed.set.size(); ++i) {
-            model_.planned[part.plan + i] = placed.set[i];
-            draft_.dir[part.plan + i] = placed.dirs[i];
-        }
-    }
-
-    void lead(const Part& part, Index leader) {
-        Placed placed = draft_.placed(part);
-        const auto at = std::find(placed.set.begin(), placed.set.end(), leader);
-        const auto by = at - placed.set.begin();
-        std::rotate(placed.set.begin(), at, at + 1);
-        std::rotate(placed.dirs.begin(), placed.dirs.begin() + by, placed.dirs.begin() + by + 1);
-        write(part, placed);
-    }
-
-    std::vector<Index> candidates_of(const Part& part) const {
-        const auto set = std::as_const(model_).then(part);
-        for (const Role role : {Role::Target, Role::Stay}) {
-            std::vector<Index> found;
-            for (const Index b : set) {
-                if (model_.role_of(b) == role) found.push_back(b);
-            }
-            if (!found.empty()) return found;
-        }
-        return {set.front()};
-    }
-
-    /// False where the first of the set simply leads.
-    bool take_seat(size_t at, bool changed) {
+    void take_seat(size_t at, bool changed) {
         const Part& part = model_.parts[at];
-        if (!model_.free(part)) return false;
-        const Leaders wish = model_.request->leaders;
-        if (!changed && wish != Leaders::All) return false;
-        const Index now = model_.now(part).front();
-        const auto set = std::as_const(model_).then(part);
-        if (wish == Leaders::Keep) {
-            if (std::find(set.begin(), set.end(), now) == set.end()) {
-                std::vector<Index> candidates = candidates_of(part);
-                const auto kept = std::find_if(candidates.begin(), candidates.end(),
-                                               [&](Index b) { return !draft_.is_new(part, b); });
-                lead(part, kept != candidates.end() ? *kept : candidates.front());
-            }
-            return false;
+        std::vector<Index> may =
+            who_may_lead(model_, part, std::as_const(model_).then(part), changed);
+        if (may.size() > 1) {
+            seats_.push_back({at, -1, std::move(may)});
+            return;
         }
-        seats_.push_back({at, -1, candidates_of(part)});
-        return true;
+        put_first(draft_, part, may.front());
+        count(part, may.front(), 1);
     }
 
     /// The present leader where it may lead, else the one that leads least.
@@ -248,24 +188,123 @@ class Leading {
         }
     }
 
-    /// No hand-over may take a topic outside [low, high], its spread as it is.
+    /// Each topic's spread as it is; then topics evener than the worst may give way.
     void even_total() {
+        if (model_.targets.size() < 2) return;
         find_windows();
-        const auto counts = [&](Index b) { return total_[static_cast<size_t>(b)]; };
-        const auto legal = [&](const Seat& seat, Index to) { return stays_in_window(seat, to); };
         steps_ = 0;
-        chains(0, seats_.size(), counts, legal);
-        // Topics that are evener than the worst may give way for the sake of the total.
-        int32_t worst = 0;
-        for (size_t t = 0; t < low_.size(); ++t)
-            worst = std::max(worst, high_[t] - low_[t]);
-        for (size_t t = 0; t < low_.size(); ++t)
-            high_[t] = low_[t] + worst;
-        chains(0, seats_.size(), counts, legal);
+        share_out();
+        constexpr int kGivingWay = 4;
+        for (int i = 0; i < kGivingWay && per_topic_; ++i) {
+            find_windows();
+            int32_t worst = 0;
+            for (size_t t = 0; t < low_.size(); ++t)
+                worst = std::max(worst, high_[t] - low_[t]);
+            for (size_t t = 0; t < low_.size(); ++t)
+                (i % 2 == 0 ? high_[t] : low_[t]) = i % 2 == 0 ? low_[t] + worst : high_[t] - worst;
+            share_out();
+        }
+    }
+
+    void share_out() {
+        const auto counts = [&](Index b) { return total_[static_cast<size_t>(b)]; };
+        chains(0, seats_.size(), counts,
+               [&](const Seat& seat, Index to) { return stays_in_window(seat, to); });
+        if (!per_topic_ || of_topic_.size() > kMaxFlowCells) return;
+        led_in_.assign(of_topic_.size(), {});
+        by_.assign(of_topic_.size() + brokers_, {});
+        for (size_t s = 0; s < seats_.size(); ++s)
+            led_in_[cell(seats_[s], seats_[s].leader)].push_back(s);
+        while (steps_ < kMaxSteps && augment()) {}
+    }
+
+    // Chains may fail because each of their hand-overs must be legal by itself. Here the leaders
+    // are a flow from seats over cells (topic and broker, within the topic's window) to brokers; a
+    // path in what is left of it from a broker to one with at least two fewer evens the totals, and
+    // without one they are as even as the windows allow. Nodes are cells, then brokers.
+    struct Step {
+        size_t from = kNowhere;
+        size_t seat = kNowhere;
+    };
+    static constexpr size_t kNowhere = std::numeric_limits<size_t>::max();
+
+    size_t cell(const Seat& seat, Index broker) const {
+        return static_cast<size_t>(model_.parts[seat.part].topic) * brokers_ +
+               static_cast<size_t>(broker);
+    }
+
+    bool augment() {
+        std::vector<Index> sources = model_.targets;
+        std::stable_sort(sources.begin(), sources.end(), [this](Index a, Index b) {
+            return total_[static_cast<size_t>(a)] > total_[static_cast<size_t>(b)];
+        });
+        const int64_t least = total_[static_cast<size_t>(sources.back())];
+        std::fill(by_.begin(), by_.end(), Step{});
+        steps_ += static_cast<int64_t>(by_.size());
+        // What an earlier, higher source has reached in vain stays marked.
+        for (const Index source : sources) {
+            const int64_t top = total_[static_cast<size_t>(source)];
+            if (top < least + 2) return false;
+            const size_t start = of_topic_.size() + static_cast<size_t>(source);
+            if (by_[start].from != kNowhere) continue;
+            by_[start].from = start;
+            std::vector<size_t> queue{start};
+            for (size_t head = 0; head < queue.size(); ++head) {
+                const size_t node = queue[head];
+                if (node < of_topic_.size()) {
+                    leave_cell(node, queue);
+                    continue;
+                }
+                if (total_[node - of_topic_.size()] + 2 <= top) {
+                    hand_back(node);
+                    return true;
+                }
+                leave_broker(node, queue);
+            }
+        }
+        return false;
+    }
+
+    void visit(size_t node, size_t from, size_t seat, std::vector<size_t>& queue) {
+        if (by_[node].from != kNowhere) return;
+        by_[node] = {from, seat};
+        queue.push_back(node);
+    }
+
+    void leave_cell(size_t node, std::vector<size_t>& queue) {
+        const size_t topic = node / brokers_;
+        if (of_topic_[node] < high_[topic])
+            visit(of_topic_.size() + node % brokers_, node, kNowhere, queue);
+        for (const size_t s : led_in_[node]) {
+            for (const Index to : seats_[s].candidates) {
+                ++steps_;
+                visit(cell(seats_[s], to), node, s, queue);
+            }
+        }
+    }
+
+    void leave_broker(size_t node, std::vector<size_t>& queue) {
+        steps_ += static_cast<int64_t>(low_.size());
+        for (size_t t = 0; t < low_.size(); ++t) {
+            const size_t at = t * brokers_ + node - of_topic_.size();
+            if (of_topic_[at] > low_[t] && !led_in_[at].empty()) visit(at, node, kNowhere, queue);
+        }
+    }
+
+    void hand_back(size_t end) {
+        for (size_t node = end; by_[node].from != node; node = by_[node].from) {
+            const auto [from, s] = by_[node];
+            if (s == kNowhere) continue;
+            hand(seats_[s], static_cast<Index>(node % brokers_));
+            std::erase(led_in_[from], s);
+            led_in_[node].push_back(s);
+        }
     }
 
     void find_windows() {
-        if (!per_topic_ || model_.targets.empty()) return;
+        if (!per_topic_) return;
+        low_.clear();
+        high_.clear();
         for (size_t t = 0; t < model_.topics.size(); ++t) {
             int32_t low = of_topic_[t * brokers_ + static_cast<size_t>(model_.targets.front())];
             int32_t high = low;
@@ -354,12 +393,71 @@ class Leading {
     std::vector<int32_t> of_topic_;  // [topic * brokers + broker]
     std::vector<int64_t> total_;
     std::vector<int64_t> traffic_;
-    std::vector<int32_t> low_, high_;  // by topic
-    std::vector<Seat> seats_;          // by topic and number
+    std::vector<int32_t> low_, high_;          // by topic
+    std::vector<std::vector<size_t>> led_in_;  // seats by cell
+    std::vector<Step> by_;                     // by node: how a path came there
+    std::vector<Seat> seats_;                  // by topic and number
     int64_t steps_ = 0;
 };
 
+void write(Draft& draft, const Part& part, const Placed& placed) {
+    for (size_t i = 0; i < placed.set.size(); ++i) {
+        draft.model.planned[part.plan + i] = placed.set[i];
+        draft.dir[part.plan + i] = placed.dirs[i];
+    }
+}
+
 }  // namespace
+
+std::vector<Index> who_may_lead(const Model& model, const Part& part, std::span<const Index> set,
+                                bool changed) {
+    const Leaders wish = model.request->leaders;
+    if (!model.free(part) || (!changed && wish != Leaders::All)) return {set.front()};
+    const Index now = model.now(part).front();
+    if (wish == Leaders::Keep && std::find(set.begin(), set.end(), now) != set.end()) return {now};
+    for (const Role role : {Role::Target, Role::Stay}) {
+        std::vector<Index> found;
+        for (const Index b : set) {
+            if (model.role_of(b) == role) found.push_back(b);
+        }
+        if (!found.empty()) return found;
+    }
+    return {set.front()};
+}
+
+void put_in_place(Draft& draft, const Part& part) {
+    const Placed before = draft.placed(part);
+    Placed after;
+    std::vector<size_t> fresh;
+    for (size_t i = 0; i < before.set.size(); ++i) {
+        if (draft.is_new(part, before.set[i])) fresh.push_back(i);
+    }
+    size_t next = 0;
+    const auto push = [&](size_t i) {
+        after.set.push_back(before.set[i]);
+        after.dirs.push_back(before.dirs[i]);
+    };
+    for (const Index b : draft.model.now(part)) {
+        const auto at = std::find(before.set.begin(), before.set.end(), b);
+        if (at != before.set.end())
+            push(static_cast<size_t>(at - before.set.begin()));
+        else if (next < fresh.size())
+            push(fresh[next++]);
+    }
+    while (next < fresh.size())
+        push(fresh[next++]);
+    write(draft, part, after);
+}
+
+void put_first(Draft& draft, const Part& part, Index leader) {
+    if (std::as_const(draft.model).then(part).front() == leader) return;
+    Placed placed = draft.placed(part);
+    const auto at = std::find(placed.set.begin(), placed.set.end(), leader);
+    const auto by = at - placed.set.begin();
+    std::rotate(placed.set.begin(), at, at + 1);
+    std::rotate(placed.dirs.begin(), placed.dirs.begin() + by, placed.dirs.begin() + by + 1);
+    write(draft, part, placed);
+}
 
 void choose_leaders(Draft& draft) { Leading(draft).run(); }
 

@@ -30,13 +30,9 @@ Index index_of(const Model& model, int32_t id) {
 }
 
 MaybeRefusal check_request(const Request& request) {
-    if (request.replication_factor &&
-        (*request.replication_factor < 1 ||
-         *request.replication_factor > static_cast<int32_t>(kMaxReplicationFactor))) {
+    if (request.replication_factor && *request.replication_factor < 1)
         return bad("replication-factor",
-                   fmt::format("replication factor {} is not between 1 and {}",
-                               *request.replication_factor, kMaxReplicationFactor));
-    }
+                   fmt::format("replication factor {} is below 1", *request.replication_factor));
     if (request.max_moves_per_broker < 1)
         return bad("waves", "at least one move per broker is needed");
     if (request.max_bytes_in_flight < 1) return bad("waves", "at least one byte must be in flight");
@@ -189,6 +185,7 @@ const char* const kTooBig = "sums do not fit into 63 bits";
 
 MaybeRefusal load_disks(const Request& request, Model& model, Sum& bytes) {
     model.dirs.resize(model.ids.size());
+    Sum capacity;
     for (size_t b = 0; b < model.ids.size(); ++b) {
         if (model.brokers[b] == nullptr) continue;
         std::vector<std::string> paths;
@@ -199,7 +196,8 @@ MaybeRefusal load_disks(const Request& request, Model& model, Sum& bytes) {
             paths.push_back(dir.path);
             if (dir.used_bytes < 0 || dir.capacity_bytes.value_or(0) < 0)
                 return bad("log-dirs", where + ": negative bytes");
-            if (!bytes.add(dir.used_bytes)) return bad("overflow", where + ": " + kTooBig);
+            if (!bytes.add(dir.used_bytes) || !capacity.add(dir.capacity_bytes.value_or(0)))
+                return bad("overflow", where + ": " + kTooBig);
             Dir made{dir.capacity_bytes.has_value(), -dir.used_bytes};
             if (made.bounded) {
                 made.room += static_cast<int64_t>(static_cast<Wide>(*dir.capacity_bytes) *
@@ -268,11 +266,27 @@ class TopicLoader {
     }
 
     Hold hold_of(const Partition& p, bool has_dead) const {
+        if (only_down_would_stay(p)) return Hold::OnlyDown;
         if (has_dead) return Hold::No;
         if (p.leader && *p.leader < 0) return Hold::NoLeader;
         if (p.isr && p.isr->empty()) return Hold::NoLeader;
         if (p.isr && p.isr->size() < p.replicas.size()) return Hold::ShortIsr;
         return Hold::No;
+    }
+
+    /// Fewer copies are asked for, and those on brokers that are down are as many: all that live
+    /// would go.
+    bool only_down_would_stay(const Partition& p) const {
+        if (!request_.replication_factor) return false;
+        int32_t down = 0;
+        bool live = false;
+        for (const int32_t id : p.replicas) {
+            const Index b = index_of(model_, id);
+            const bool pinned = model_.role_of(b) == Role::Pinned;
+            down += pinned ? 1 : 0;
+            live = live || (!pinned && model_.dead[static_cast<size_t>(b)] == 0);
+        }
+        return live && down == *request_.replication_factor;
     }
 
     MaybeRefusal load(const Topic& topic, const Partition& p, bool chosen) {
@@ -296,7 +310,8 @@ class TopicLoader {
         part.hold = chosen ? hold_of(p, has_dead) : Hold::No;
         part.want = part.copies;
         if (chosen && part.hold == Hold::No && request_.replication_factor)
-            part.want = static_cast<int16_t>(*request_.replication_factor);
+            part.want = static_cast<int16_t>(
+                std::min<int64_t>(*request_.replication_factor, kMaxReplicationFactor + 1));
         part.plan = static_cast<uint32_t>(model_.planned.size());
         for (int i = 0; i < part.want; ++i)
             model_.planned.push_back(i < part.copies ? model_.now(part)[static_cast<size_t>(i)]

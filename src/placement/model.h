@@ -26,7 +26,7 @@ struct Dir {
 };
 
 /// Why a partition is left alone although it was chosen.
-enum class Hold : uint8_t { No, NoLeader, ShortIsr };
+enum class Hold : uint8_t { No, NoLeader, ShortIsr, OnlyDown };
 
 struct Part {
     int32_t topic = 0;  // into Model::topics
@@ -34,7 +34,7 @@ struct Part {
     uint32_t first = 0;  // current replicas: Model::current[first, first + copies)
     uint32_t plan = 0;   // planned ones: Model::planned[plan, plan + want)
     int16_t copies = 0;
-    int16_t want = 0;
+    int16_t want = 0;  // above kMaxReplicationFactor: too many to be planned
     bool chosen = false;
     Hold hold = Hold::No;
     int64_t size = 0;

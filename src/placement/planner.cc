@@ -8,6 +8,7 @@
 #include "placement/leaders.h"
 #include "placement/model.h"
 #include "placement/report.h"
+#include "placement/small.h"
 
 namespace millrace::placement {
 
@@ -21,6 +22,7 @@ Outcome make_plan(const Snapshot& snapshot, const Request& request) {
     if (!request.balance || draft.changed.size() <= kFew) even_out(draft);
     if (request.balance) balance(draft);
     choose_leaders(draft);
+    settle_small(draft);
     return {std::nullopt, make_report(draft)};
 }
 

@@ -2,9 +2,12 @@
 #include "placement/report.h"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
+#include <map>
+#include <set>
 
 #include "millrace/base/sha2.h"
 #include "placement/waves.h"
@@ -97,6 +100,8 @@ class Reporter {
     std::string hold_text(const Part& part) const {
         if (part.hold == Hold::NoLeader)
             return "it has no leader: bring a replica of it back first";
+        if (part.hold == Hold::OnlyDown)
+            return "only copies on brokers that are down would be left: bring one back first";
         const Topic& topic = *model_.topics[static_cast<size_t>(part.topic)];
         std::string missing;
         for (const Partition& p : topic.partitions) {
@@ -172,33 +177,74 @@ class Reporter {
             const std::string axis = axis_reason(part, a);
             if (!axis.empty()) say(axis);
         }
-        if (text.empty() && !change.adding.empty()) say("balance");
+        if (model_.request->balance && (text.empty() || more_than_needed(part, change)))
+            say("balance");
         if (change.from.front() != change.to.front())
             say(fmt::format("leader {} → {}", change.from.front(), change.to.front()));
-        return text.empty() ? "order" : text;
+        return text;
     }
 
-    int distinct(std::span<const Index> set, size_t axis) const {
-        std::vector<int32_t> seen;
+    bool more_than_needed(const Part& part, const Change& change) {
+        int kept = 0;
+        for (const Index b : model_.now(part))
+            kept += model_.role_of(b) == Role::Leave ? 0 : 1;
+        draft_.picker.respect(nullptr);
+        Pick pick;
+        const int least =
+            draft_.picker.least_adds(part, draft_.rule(part), std::max(0, part.want - kept), pick);
+        return static_cast<int>(change.adding.size()) > least;
+    }
+
+    /// How the copies lie over the values of an axis, the most first.
+    std::vector<int> shares(std::span<const Index> set, size_t axis) const {
+        std::map<int32_t, int> counts;
         for (const Index b : set) {
             const int32_t value = model_.value_of(b, axis);
-            if (std::find(seen.begin(), seen.end(), value) == seen.end()) seen.push_back(value);
+            if (value >= 0) ++counts[value];
         }
-        return static_cast<int>(seen.size());
+        std::vector<int> shares;
+        for (const auto& [value, count] : counts)
+            shares.push_back(count);
+        std::sort(shares.rbegin(), shares.rend());
+        return shares;
     }
 
+    /// Values that copies of this partition can have.
+    int values_of(const Part& part, size_t axis) const {
+        std::set<int32_t> own;
+        for (const Index b : model_.now(part)) {
+            const int32_t value = model_.value_of(b, axis);
+            const Role role = model_.role_of(b);
+            if (value >= 0 && (role == Role::Stay || role == Role::Pinned) &&
+                model_.has_target[axis][static_cast<size_t>(value)] == 0)
+                own.insert(value);
+        }
+        return model_.target_values[axis] + static_cast<int>(own.size());
+    }
+
+    static int lost(const std::vector<int>& shares, int copies, int cap) {
+        int score = 0;
+        for (const int share : shares)
+            score += std::min(share, cap);
+        return copies - score;
+    }
+
+    /// "FD 2/3 → 3/3": values that the copies have, of those they could have; "FD 3+1 → 2+2" where
+    /// only their shares change. Nothing where the axis is as good as before.
     std::string axis_reason(const Part& part, size_t axis) const {
-        const auto now = model_.now(part);
-        const auto then = std::as_const(model_).then(part);
-        const int was = distinct(now, axis);
-        const int is = distinct(then, axis);
-        if (is <= was) return "";
+        const std::vector<int> was = shares(model_.now(part), axis);
+        const std::vector<int> is = shares(std::as_const(model_).then(part), axis);
+        const int values = std::max(1, values_of(part, axis));
+        const auto cap = [values](int copies) { return (copies + values - 1) / values; };
+        if (lost(was, part.copies, cap(part.copies)) == lost(is, part.want, cap(part.want)))
+            return "";
         std::string name = model_.axes[axis];
         std::transform(name.begin(), name.end(), name.begin(),
                        [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-        const int values = model_.target_values[axis];
-        return fmt::format("{} {}/{} → {}/{}", name, was, std::min<int>(part.copies, values), is,
-                           std::min<int>(part.want, values));
+        if (was.size() == is.size())
+            return fmt::format("{} {} → {}", name, fmt::join(was, "+"), fmt::join(is, "+"));
+        return fmt::format("{} {}/{} → {}/{}", name, was.size(), std::min<int>(part.copies, values),
+                           is.size(), std::min<int>(part.want, values));
     }
 
     void summarize() {

@@ -41,8 +41,27 @@ class BruteForce {
         return best_;
     }
 
+    /// Partitions that are left alone: of fewer copies only those on absent brokers could stay.
+    int64_t held() const { return held_; }
+
   private:
+    bool only_absent_would_stay(const Partition& p, size_t rf) const {
+        size_t down = 0;
+        size_t live = 0;
+        for (const Broker& b : snapshot_.brokers) {
+            if (std::find(p.replicas.begin(), p.replicas.end(), b.id) == p.replicas.end()) continue;
+            down += b.state == BrokerState::Down ? 1 : 0;
+            live += b.state == BrokerState::Up || b.state == BrokerState::Cordoned ? 1 : 0;
+        }
+        return rf < p.replicas.size() && down == rf && live > 0;
+    }
+
     void gather(const Partition& p, size_t rf) {
+        if (only_absent_would_stay(p, rf)) {
+            ++held_;
+            choices_.push_back({{p.replicas, 0, 0}});
+            return;
+        }
         const Family family(snapshot_, p, rf);
         feasible_ = feasible_ && !family.sets.empty();
         std::vector<int32_t> now = p.replicas;
@@ -102,6 +121,7 @@ class BruteForce {
     std::vector<std::vector<Choice>> choices_;
     std::map<int32_t, int64_t> load_;
     bool feasible_ = true;
+    int64_t held_ = 0;
     bool found_ = false;
     Goal best_{};
 };
@@ -124,7 +144,7 @@ void compare(bool balance, uint64_t seeds) {
             continue;
         }
         const Summary& sum = outcome.plan.summary;
-        ASSERT_EQ(sum.violations_after, 0) << "seed " << seed;
+        ASSERT_EQ(sum.violations_after, all.held()) << "seed " << seed;
         if (all.plans() > 30'000) continue;
         ++compared;
         const Goal goal = balance
