@@ -39,7 +39,7 @@ class Balancer {
         const int64_t least = least_spread();
         const int64_t spread = draft_.spread();
         std::vector<Placed> best = all_placed();
-        best_bytes_ = draft_.bytes();
+        best_ = draft_.cost();
         int64_t bound = std::numeric_limits<int64_t>::max();
         bool all = true;
         for (const Window& window : windows_of(spread, all)) {
@@ -47,12 +47,14 @@ class Balancer {
             const bool inside = enter(window);
             if (inside) save_bytes(window);
             bound = std::min(bound, improve(window, inside));
-            if (draft_.spread() > spread || draft_.bytes() >= best_bytes_) continue;
-            best_bytes_ = draft_.bytes();
+            if (draft_.spread() > spread || draft_.cost() >= best_) continue;
+            best_ = draft_.cost();
             best = all_placed();
         }
         restore(best);
-        draft_.bound_bytes = std::max(draft_.bound_bytes, all ? std::min(bound, best_bytes_) : 0);
+        if (has_soft()) save_softly(spread);
+        bound = all ? std::min(bound, best_[0]) / model_.unit : 0;
+        draft_.bound_bytes = std::max(draft_.bound_bytes, bound);
         settle(least);
     }
 
@@ -273,6 +275,17 @@ class Balancer {
         }
     }
 
+    /// The linear program does not know soft axes: swaps that only better those remain.
+    void save_softly(int64_t spread) {
+        if (model_.targets.empty()) return;
+        graph_.rebuild();
+        int64_t low = load(model_.targets.front());
+        for (const Index b : model_.targets)
+            low = std::min(low, load(b));
+        save_bytes({low, low + spread});
+        best_ = draft_.cost();
+    }
+
     /// Prices of brokers at which no swap saves; free brokers of the window have the price 0 or the
     /// sign that fits the end where they stand.
     std::vector<double> prices_of(const Window& window) {
@@ -300,11 +313,13 @@ class Balancer {
         std::vector<double> prices(model_.ids.size(), 0);
         for (const Index b : nodes_) {
             if (!model_.usable(b)) continue;
-            const Wide price = SwapCost::bytes_of(ground - distance[static_cast<size_t>(b)]);
+            const Wide price = SwapCost::weight_of(ground - distance[static_cast<size_t>(b)]);
             prices[static_cast<size_t>(b)] = static_cast<double>(price);
         }
         return prices;
     }
+
+    bool has_soft() const { return model_.hard != static_cast<int>(model_.axis_count()); }
 
     /// The linear program is for up to so many, and knows nothing of disks.
     bool few() const { return parts_.size() <= kMaxMasterParts && !draft_.disks.limited(); }
@@ -337,7 +352,8 @@ class Balancer {
     /// Prices found for other windows may already show that this one has nothing better.
     bool excluded(const Window& window) const {
         return std::any_of(tried_.begin(), tried_.end(), [&](const Bounds::Priced& priced) {
-            return bounds_.bytes(window, priced) >= best_bytes_;
+            const int64_t bound = bounds_.weight(window, priced);
+            return bound > best_[0] || (bound == best_[0] && !has_soft());
         });
     }
 
@@ -345,26 +361,26 @@ class Balancer {
     /// of all plans in the window.
     int64_t improve(const Window& window, bool inside) {
         int64_t bound = 0;
-        const int64_t bytes = draft_.bytes();
+        const std::array<int64_t, 3> cost = draft_.cost();
         if (inside) {
             tried_.push_back(bounds_.price(prices_of(window), 1));
-            bound = bounds_.bytes(window, tried_.back());
-            if (bytes <= bound) return bound;
+            bound = bounds_.weight(window, tried_.back());
+            if (cost[0] <= bound) return bound;
         }
         if (!few() || ++masters_ > kMaxMasters) return bound;
         Master master(draft_, parts_);
         if (!master.solve_bytes(window.low, window.high)) return bound;
         tried_.push_back(bounds_.best_priced(window, master.prices()));
-        bound = std::max(bound, bounds_.bytes(window, tried_.back()));
-        if (inside && bytes <= bound) return bound;
+        bound = std::max(bound, bounds_.weight(window, tried_.back()));
+        if (inside && cost[0] <= bound) return bound;
         const std::vector<Placed> before = all_placed();
         if (!round_mixture(draft_, parts_, master, window)) take_heaviest(draft_, parts_, master);
         graph_.rebuild();
         const bool entered = enter(window);
         if (entered) save_bytes(window);
-        if (!entered || (inside && draft_.bytes() > bytes)) restore(before);
+        if (!entered || (inside && draft_.cost() > cost)) restore(before);
         if (close_gap(draft_, parts_, window, bounds_, tried_.back()))
-            bound = std::max(bound, draft_.bytes());
+            bound = std::max(bound, draft_.cost()[0]);
         graph_.rebuild();
         return bound;
     }
@@ -422,7 +438,7 @@ class Balancer {
     std::vector<Index> nodes_;   // brokers that may give or take
     int failures_ = 0;
     int masters_ = 0;
-    int64_t best_bytes_ = 0;
+    std::array<int64_t, 3> best_{};
     std::vector<Bounds::Priced> tried_;
 };
 

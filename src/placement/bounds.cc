@@ -64,7 +64,7 @@ Bounds::Priced Bounds::price(const std::vector<double>& prices, int64_t fraction
     const double least = least_price();
     for (size_t i = 0; i < parts_.size() && priced.exact; ++i) {
         const Part& part = model.parts[parts_[i]];
-        const double size = static_cast<double>(part.size) * static_cast<double>(fractions);
+        const double size = static_cast<double>(part.weight) * static_cast<double>(fractions);
         priced.exact = size <= kExact;
         if (priced.exact) priced.paid += static_cast<Wide>(best_price(i, size, least));
     }
@@ -77,7 +77,7 @@ Bounds::Priced Bounds::price(const std::vector<double>& prices, int64_t fraction
     return priced;
 }
 
-int64_t Bounds::bytes(const Window& window, const Priced& priced) const {
+int64_t Bounds::weight(const Window& window, const Priced& priced) const {
     if (!priced.exact) return 0;
     Wide bound = priced.paid;
     for (const Index b : draft_.model.targets) {
@@ -92,7 +92,7 @@ Bounds::Priced Bounds::best_priced(const Window& window, const std::vector<doubl
     Priced best;
     for (const int64_t fractions : {1, 2, 3, 4, 6, 60}) {
         Priced priced = price(prices, fractions);
-        if (!best.exact || bytes(window, priced) > bytes(window, best)) best = std::move(priced);
+        if (!best.exact || weight(window, priced) > weight(window, best)) best = std::move(priced);
     }
     return best;
 }
@@ -175,7 +175,7 @@ class Rounder {
         const Part& part = model_.parts[parts_[mixed_[k]]];
         int64_t bytes = 0;
         for (const Index b : options_[k][option].set)
-            bytes += draft_.is_new(part, b) ? part.size : 0;
+            bytes += draft_.is_new(part, b) ? part.weight : 0;
         return bytes;
     }
 

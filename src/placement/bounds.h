@@ -1,7 +1,7 @@
 // src/placement/bounds.h: lower bounds of a balanced plan, proven from prices of brokers.
 //
 // At any prices each partition's best set gives a bound (Lagrange); the better the prices, the
-// nearer it comes. Bytes are counted in whole numbers, so that a bound is never too high.
+// nearer it comes. Weights (Part::weight) are whole numbers, so that a bound is never too high.
 #pragma once
 
 #include <vector>
@@ -26,15 +26,15 @@ class Bounds {
 
     /// Prices and what all partitions pay at least at them: a bound for any window.
     struct Priced {
-        std::vector<double> prices;  // whole numbers, of 1/fractions of a byte
+        std::vector<double> prices;  // whole numbers, of 1/fractions of a weight
         int64_t fractions = 1;
         Wide paid = 0;
         bool exact = false;  // else numbers were too large to be sure: no bound
     };
-    /// Takes prices in bytes to the nearest of `fractions`.
+    /// Takes prices in weights to the nearest of `fractions`.
     Priced price(const std::vector<double>& prices, int64_t fractions) const;
-    /// No plan with all loads in the window moves less.
-    int64_t bytes(const Window& window, const Priced& priced) const;
+    /// No plan with all loads in the window weighs less.
+    int64_t weight(const Window& window, const Priced& priced) const;
     /// The best over several fractions.
     Priced best_priced(const Window& window, const std::vector<double>& prices) const;
     /// No plan has a smaller spread.
@@ -52,7 +52,7 @@ class Bounds {
 
 /// The last bytes between a bound and a plan: a better plan can only use sets whose price is within
 /// the gap of their partition's best, and those are few. True when the draft, improved or not, is
-/// proven to move the least of all plans in the window.
+/// proven to weigh the least of all plans in the window.
 bool close_gap(Draft& draft, const std::vector<size_t>& parts, const Window& window,
                const Bounds& bounds, const Bounds::Priced& priced);
 

@@ -16,8 +16,8 @@ class Closer {
     Closer(Draft& draft, const std::vector<size_t>& parts, const Window& window,
            const Bounds& bounds, const Bounds::Priced& priced)
         : draft_(draft), model_(draft.model), parts_(parts), window_(window), priced_(priced) {
-        bytes_ = draft.bytes();
-        gap_ = (bytes_ - bounds.bytes(window, priced)) * priced.fractions;
+        bytes_ = draft.cost()[0];
+        gap_ = (bytes_ - bounds.weight(window, priced)) * priced.fractions;
         load_ = draft.load;
     }
 
@@ -64,7 +64,7 @@ class Closer {
 
     bool gather(size_t i) {
         const Part& part = model_.parts[parts_[i]];
-        const auto size = static_cast<double>(part.size) * static_cast<double>(priced_.fractions);
+        const auto size = static_cast<double>(part.weight) * static_cast<double>(priced_.fractions);
         double best = std::numeric_limits<double>::infinity();
         for (int adds = 0; adds <= part.want; ++adds) {
             Pick pick;
@@ -81,7 +81,7 @@ class Closer {
             for (Pick& pick : picks)
                 options.push_back({std::move(pick.set),
                                    static_cast<int64_t>(size * adds + pick.price - best),
-                                   part.size * adds});
+                                   part.weight * adds});
         }
         for (const Index b : std::as_const(model_).then(part))
             --load_[static_cast<size_t>(b)];

@@ -34,6 +34,19 @@ int64_t Draft::bytes() const {
     return bytes;
 }
 
+std::array<int64_t, 3> Draft::cost() {
+    std::array<int64_t, 3> cost{};
+    const bool soft = model.hard != static_cast<int>(model.axis_count());
+    for (const Part& part : model.parts) {
+        if (!model.free(part)) continue;
+        const int more = adds(part);
+        cost[0] += part.weight * more;
+        cost[1] += more;
+        if (soft) cost[2] += separation.soft_loss(rule(part), std::as_const(model).then(part));
+    }
+    return cost;
+}
+
 int64_t Draft::spread() const {
     if (model.targets.empty()) return 0;
     int64_t low = load[static_cast<size_t>(model.targets.front())];

@@ -2,6 +2,7 @@
 // one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -38,6 +39,8 @@ class Draft {
     bool is_new(const Part& part, Index broker) const;
     int adds(const Part& part) const;
     int64_t bytes() const;
+    /// Weight, new copies and soft loss of all free parts.
+    std::array<int64_t, 3> cost();
     /// max - min of the usable brokers' loads.
     int64_t spread() const;
     /// The variance of the usable brokers' loads, scaled: falls with every step towards evenness.

@@ -26,7 +26,7 @@ Master::Master(Draft& draft, const std::vector<size_t>& parts)
     for (size_t i = 0; i < model_.targets.size(); ++i)
         row_of_[static_cast<size_t>(model_.targets[i])] = static_cast<int32_t>(i);
     for (const size_t at : parts_)
-        scale_ = std::max(scale_, static_cast<double>(model_.parts[at].size));
+        scale_ = std::max(scale_, static_cast<double>(model_.parts[at].weight));
 }
 
 void Master::start() {
@@ -49,7 +49,7 @@ Master::Column Master::column_of(size_t part, std::vector<Index> set) const {
     Column column;
     column.group = static_cast<int32_t>(part);
     for (const Index b : set) {
-        if (bytes_ && draft_.is_new(p, b)) column.cost += static_cast<double>(p.size) / scale_;
+        if (bytes_ && draft_.is_new(p, b)) column.cost += static_cast<double>(p.weight) / scale_;
         const int32_t row = row_of_[static_cast<size_t>(b)];
         if (row < 0) continue;
         column.rows.emplace_back(row, 1.0);
@@ -296,7 +296,7 @@ int32_t Master::best_column(size_t i) {
     const Part& part = model_.parts[parts_[i]];
     const Rule& rule = draft_.rule(part);
     const double own = reduced(columns_[static_cast<size_t>(key_[i])]);
-    const double size = bytes_ ? static_cast<double>(part.size) / scale_ : 0;
+    const double size = bytes_ ? static_cast<double>(part.weight) / scale_ : 0;
     Pick best;
     best.soft_loss = 0;
     double bound = own - kGain;

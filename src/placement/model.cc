@@ -362,6 +362,21 @@ MaybeRefusal load_topics(const Snapshot& snapshot, const Request& request, Model
     return {};
 }
 
+/// Fewest bytes, then fewest copies, as the least of one number, where that stays small enough for
+/// the exact sums of bounds.h. Without any sizes it is what keeps copies few.
+void weigh(Model& model) {
+    constexpr int64_t kMaxWeight = int64_t{1} << 40;
+    int64_t copies = 1;
+    int64_t largest = 0;
+    for (const Part& part : model.parts) {
+        copies += part.want;
+        largest = std::max(largest, part.size);
+    }
+    if (static_cast<Wide>(largest) * copies < kMaxWeight) model.unit = copies;
+    for (Part& part : model.parts)
+        part.weight = model.unit > 1 ? part.size * model.unit + 1 : part.size;
+}
+
 /// A broker that is down cannot be emptied: nobody knows whether it comes back with the last copy.
 MaybeRefusal check_emptied(const Model& model) {
     Refusal refusal{false, "down-broker", "", {}, 0};
@@ -422,6 +437,7 @@ MaybeRefusal load_model(const Snapshot& snapshot, const Request& request, Model&
     if (auto refusal = load_disks(request, model, bytes)) return refusal;
     if (auto refusal = load_topics(snapshot, request, model, bytes)) return refusal;
     if (auto refusal = load_labels(model)) return refusal;
+    weigh(model);
     return check_emptied(model);
 }
 

@@ -38,6 +38,7 @@ struct Part {
     bool chosen = false;
     Hold hold = Hold::No;
     int64_t size = 0;
+    int64_t weight = 0;  // of a new copy: bytes, then copies; see Model::unit
     int64_t rate = 0;
 };
 
@@ -61,6 +62,7 @@ struct Model {
 
     std::vector<const Topic*> topics;  // by name
     std::vector<Part> parts;           // by topic and number
+    int64_t unit = 1;  // weight of a byte; above 1 a copy weighs 1 more, and all copies less than it
     std::vector<Index> current;
     std::vector<Index> planned;
 

@@ -43,7 +43,7 @@ void SwapGraph::rebuild() {
     }
     for (std::vector<uint32_t>& list : residents_) {
         std::stable_sort(list.begin(), list.end(), [this](uint32_t a, uint32_t b) {
-            return model_.parts[a].size < model_.parts[b].size;
+            return model_.parts[a].weight < model_.parts[b].weight;
         });
     }
     for (size_t out = 0; out < brokers_; ++out) {
@@ -74,7 +74,7 @@ bool SwapGraph::cost_of(size_t at, Index out, Index in, Wide& cost) {
     count_.add(in);
     if (!count_.within(rule)) return false;
     const int more = (in_new ? 1 : 0) - (out_new ? 1 : 0);
-    cost = SwapCost::make(more * part.size, more, count_.soft_loss() - soft);
+    cost = SwapCost::make(more * part.weight, more, count_.soft_loss() - soft);
     return true;
 }
 
@@ -102,7 +102,7 @@ void SwapGraph::renew(Index out, Index in) {
     for (const uint32_t at : residents_[static_cast<size_t>(out)]) {
         if (is_touched_[at] != 0) continue;
         if (left-- == 0) return;
-        if (arc.part >= 0 && arc.cost <= SwapCost::make(model_.parts[at].size, 0, 0)) return;
+        if (arc.part >= 0 && arc.cost <= SwapCost::make(model_.parts[at].weight, 0, 0)) return;
         const int32_t before = arc.part;
         offer(at, out, in);
         // Those that follow are no smaller; only equal ones may lose less softly.

@@ -8,15 +8,15 @@
 
 namespace millrace::placement {
 
-/// What a swap costs: bytes, then copies, then soft loss, in one number.
+/// What a swap costs: weight, then copies, then soft loss, in one number.
 struct SwapCost {
-    static constexpr int kBytesShift = 40;
-    static Wide make(int64_t bytes, int64_t adds, int64_t soft) {
-        return (static_cast<Wide>(bytes) << kBytesShift) + (static_cast<Wide>(adds) << 20) + soft;
+    static constexpr int kWeightShift = 40;
+    static Wide make(int64_t weight, int64_t adds, int64_t soft) {
+        return (static_cast<Wide>(weight) << kWeightShift) + (static_cast<Wide>(adds) << 20) + soft;
     }
-    /// The bytes in a sum of costs.
-    static Wide bytes_of(Wide cost) {
-        return (cost + (Wide{1} << (kBytesShift - 1))) >> kBytesShift;
+    /// The weights in a sum of costs.
+    static Wide weight_of(Wide cost) {
+        return (cost + (Wide{1} << (kWeightShift - 1))) >> kWeightShift;
     }
 };
 
