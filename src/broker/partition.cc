@@ -83,6 +83,13 @@ Status Partition::become_leader(const metadata::PartitionImage& image) {
     leader_epoch_ = image.leader_epoch;
     partition_epoch_ = image.partition_epoch;
     leader_id_ = image.leader;
+    if (image.recovery == metadata::LeaderRecoveryState::Recovering) {
+        log_warn(kLog,
+                 "{}: unclean election: this replica leads in epoch {} although it was not in sync; "
+                 "what was acknowledged after its log end, offset {}, is lost; to prefer waiting for "
+                 "an in-sync replica set unclean.leader.election.enable=false",
+                 name_.to_string(), leader_epoch_.value, log_->log_end_offset().value);
+    }
     if (Status status = log_->assign_leader_epoch(leader_epoch_, log_->log_end_offset());
         !status.ok()) {
         fail(status);

@@ -15,7 +15,7 @@ DIRECTORY_IDS = ["3Db5QLSqSZieL3rJBUUegA", "cFGEuQDYRUOkmNcZyLDAeA", "xNBBTE3tRS
 class Cluster:
     """Nodes 1 to 3, broker and controller each."""
 
-    def __init__(self, world, static=False, racks=(), **settings):
+    def __init__(self, world, static=False, racks=(), release=(), **settings):
         self.world = world
         self.nodes = [world.broker(name=f"node{i}", started=False, **settings) for i in (1, 2, 3)]
         where = [f"127.0.0.1:{node.controller_port}" for node in self.nodes]
@@ -35,7 +35,7 @@ class Cluster:
             if static:
                 node.format(static=True)
             else:
-                node.format("--initial-controllers", voters)
+                node.format("--initial-controllers", voters, *release)
         for node in self.nodes:
             node.start(wait=False)
         self.wait_for_brokers(3)
@@ -282,9 +282,9 @@ def test_a_paused_leader_finds_itself_deposed(world):
     cluster.wait_for_identical("birds", 6)
 
 
-def broker_only(world, kind, number, controllers):
+def broker_only(world, kind, number, controllers, **settings):
     """A broker without the controller role, under these controllers."""
-    node = world.broker(kind=kind, name=f"{kind}{number}", started=False)
+    node = world.broker(kind=kind, name=f"{kind}{number}", started=False, **settings)
     node.settings.update({
         "process.roles": "broker", "node.id": str(number),
         "listeners": f"PLAINTEXT://{node.server}",
@@ -328,6 +328,47 @@ def test_a_java_broker_leads_and_follows(world):
     producer.feed(1)
     wanted = producer.stop()
     check_all_there(cluster, "theirs", wanted)
+
+
+def test_metadata_version_is_raised_in_a_mixed_cluster(world):
+    cluster = Cluster(world, release=("--release-version", "4.0"))
+    java = broker_only(world, "kafka", 4, cluster.nodes)
+    cluster.wait_for_brokers(4)
+
+    def level(node):
+        out = world.java("features", "--bootstrap-server", node.server, "describe")
+        return re.search(r"metadata.version.*FinalizedVersionLevel: (\S+)", out).group(1)
+
+    def works(topic):
+        cluster.tool("topics", "--create", "--topic", topic, "--replica-assignment", "4:1:2,1:4:3",
+                     "--config", "min.insync.replicas=2")
+        producer = Producer(cluster, topic)
+        producer.feed(1)
+        wanted = producer.stop()
+        cluster.wait_for_isr(topic, 3)
+        check_all_there(cluster, topic, wanted)
+        return wanted
+
+    check_equal([level(node) for node in (java, cluster.node(1))], ["4.0-IV3"] * 2, "level before")
+    before = works("before")
+    refused = world.java("features", "--bootstrap-server", java.server, "upgrade", "--feature",
+                         "metadata.version=99", code=1)
+    check_in("Could not upgrade metadata.version to 99", "".join(map(str, refused)))
+    # Asked of the Java broker, decided by our controller, followed by all.
+    world.java("features", "--bootstrap-server", java.server, "upgrade", "--release-version", "4.3")
+    wait_for(lambda: [level(node) for node in (java, *cluster.nodes)] == ["4.3-IV0"] * 4,
+             "the new level everywhere")
+    works("after")
+    java.kill()
+    cluster.node(cluster.controller()).kill()
+    for node in (java, *cluster.nodes):
+        if not node.alive():
+            node.start(wait=False)
+    cluster.wait_for_brokers(4)
+    for topic in ("before", "after"):
+        cluster.wait_for_isr(topic, 3)
+    check_all_there(cluster, "before", before)
+    check_equal([level(node) for node in (java, cluster.node(1))], ["4.3-IV0"] * 2, "level after")
 
 
 def test_our_brokers_under_a_java_controller(world):

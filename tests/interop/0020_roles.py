@@ -212,6 +212,48 @@ def begin_epoch(port, cluster, leader, epoch):
         return error, inner[0][1][0] if inner else None
 
 
+def test_an_unclean_election_is_said_loudly(world):
+    """Two topics, the last in-sync replica of both is gone: one waits for it, the other one loses
+    what only it had, and the log of the new leader says so."""
+    cluster = Apart(world, brokers=2)
+    stale, leader = cluster.brokers[11], cluster.brokers[12]
+    for topic, unclean in (("patient", "false"), ("hasty", "true")):
+        world.java("topics", "--bootstrap-server", cluster.server, "--create", "--topic", topic,
+                   "--replica-assignment", "12:11", "--config",
+                   f"unclean.leader.election.enable={unclean}")
+
+    def produce(values):
+        for topic in ("patient", "hasty"):
+            command(["kcat", "-P", "-b", leader.server, "-t", topic], stdin="".join(values))
+
+    def partition(topic):
+        found = {t["topic"]: t["partitions"][0] for t in cluster.listing()["topics"]}
+        return found[topic]
+
+    def values(topic):
+        return command(["kcat", "-C", "-e", "-q", "-b", cluster.server, "-t", topic]).split()
+
+    produce(["first\n"])
+    wait_for(lambda: len(partition("hasty")["isrs"]) == 2, "both replicas to be in sync")
+    stale.stop()
+    wait_for(lambda: len(partition("hasty")["isrs"]) == 1, "the ISR to shrink")
+    produce(["second\n", "third\n"])
+    leader.kill()
+    stale.start()
+    wait_for(lambda: partition("hasty")["leader"] == 11, "the unclean election", 60)
+    check_equal(partition("patient")["leader"], -1, "leader where only clean elections are allowed")
+    check_equal(values("hasty"), ["first"], "records after the unclean election")
+    said = [line for line in stale.log.read_text().splitlines() if "unclean election" in line]
+    check_equal(len(said), 1, "lines about it")
+    check("hasty-0" in said[0] and "offset 1, is lost" in said[0], said[0])
+    leader.start()
+    wait_for(lambda: partition("patient")["leader"] == 12, "the patient leader", 60)
+    wait_for(lambda: all(len(partition(topic)["isrs"]) == 2 for topic in ("patient", "hasty")),
+             "both replicas to be in sync", 60)
+    check_equal(values("patient"), ["first", "second", "third"], "records of the patient topic")
+    check_equal(values("hasty"), ["first"], "records of the hasty topic")
+
+
 def test_strangers_on_the_controller_port(world):
     if world.kind == "kafka":
         return  # it stops at some of these

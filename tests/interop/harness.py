@@ -276,7 +276,7 @@ class World:
     """What one test function owns; everything in it is gone when the test ends."""
 
     def __init__(self, options):
-        self.kind, self.millrace = options.broker, options.millrace
+        self.kind, self.millrace = options.broker, os.path.abspath(options.millrace)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-interop-"))
         self.brokers, self._java, self._closers = [], None, []
 
