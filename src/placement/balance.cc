@@ -14,6 +14,11 @@ namespace {
 
 constexpr int64_t kMaxSteps = 150'000'000;  // swaps looked at
 constexpr size_t kMaxMasterParts = 12'000;
+constexpr size_t kBulkParts = 5'000;  // above: direct moves first, chains mend what is left
+constexpr int64_t kMaxTries = 5'000'000;
+constexpr int kMaxFruitless = 200;       // partitions of a broker in a row that cannot leave it
+constexpr int64_t kMaxSearches = 2'000;  // for chains, above kMaxMasterParts
+constexpr int64_t kMaxWindowsOfMany = 3;
 constexpr int64_t kWiderWindows = 4;
 constexpr int64_t kMaxWindows = 200;
 constexpr int64_t kNearWindows = 6;  // where cordoned brokers let the sum of loads vary
@@ -34,6 +39,8 @@ class Balancer {
     }
 
     void run() {
+        if (parts_.size() > kBulkParts) level_directly();
+        graph_.rebuild();
         level();
         narrow();
         const int64_t least = least_spread();
@@ -42,10 +49,17 @@ class Balancer {
         best_ = draft_.cost();
         int64_t bound = std::numeric_limits<int64_t>::max();
         bool all = true;
+        int64_t entered = 0;
         for (const Window& window : windows_of(spread, all)) {
             if (excluded(window)) continue;
+            if (many() && ++entered > kMaxWindowsOfMany) {
+                bound = std::min(bound, known_bound(window));
+                continue;
+            }
             const bool inside = enter(window);
+            if (!inside && many()) walls_.push_back(wall_around(window));
             if (inside) save_bytes(window);
+            if (!inside && excluded(window)) continue;
             bound = std::min(bound, improve(window, inside));
             if (draft_.spread() > spread || draft_.cost() >= best_) continue;
             best_ = draft_.cost();
@@ -60,6 +74,104 @@ class Balancer {
 
   private:
     int64_t load(Index b) const { return draft_.load[static_cast<size_t>(b)]; }
+    bool many() const { return parts_.size() > kMaxMasterParts; }
+    bool may_search() {
+        return graph_.steps() < kMaxSteps && (!many() || searches_ < kMaxSearches);
+    }
+
+    /// From the highest broker its smallest partition to the lowest that may take it, while that
+    /// evens the two: what chains would do as well, one search each.
+    void level_directly() {
+        std::vector<size_t> order = parts_;
+        std::stable_sort(order.begin(), order.end(), [this](size_t a, size_t b) {
+            const Part& x = model_.parts[a];
+            const Part& y = model_.parts[b];
+            return x.weight != y.weight ? x.weight < y.weight : x.number < y.number;
+        });
+        std::vector<std::vector<size_t>> residents(model_.ids.size());
+        for (const size_t at : order) {
+            for (const Index b : std::as_const(model_).then(model_.parts[at]))
+                residents[static_cast<size_t>(b)].push_back(at);
+        }
+        std::vector<size_t> next(model_.ids.size(), 0);
+        std::vector<int> fruitless(model_.ids.size(), 0);
+        std::vector<Index> low = model_.targets;
+        for (int64_t tries = 0; tries < kMaxTries;) {
+            std::sort(low.begin(), low.end(), [this](Index a, Index b) {
+                return load(a) != load(b) ? load(a) < load(b) : a < b;
+            });
+            Index high = -1;
+            for (size_t i = low.size(); i-- > 0 && high < 0;) {
+                const auto at = static_cast<size_t>(low[i]);
+                if (next[at] < residents[at].size() && fruitless[at] < kMaxFruitless) high = low[i];
+            }
+            if (high < 0) return;
+            const auto from = static_cast<size_t>(high);
+            bool moved = false;
+            while (!moved && next[from] < residents[from].size() &&
+                   fruitless[from] < kMaxFruitless) {
+                moved = move_down(residents[from][next[from]++], high, low, tries);
+                fruitless[from] = moved ? 0 : fruitless[from] + 1;
+            }
+        }
+    }
+
+    bool move_down(size_t at, Index high, const std::vector<Index>& low, int64_t& tries) {
+        const Part& part = model_.parts[at];
+        for (const Index to : low) {
+            if (load(to) + 2 > load(high)) return false;
+            ++tries;
+            if (!draft_.may_swap(part, draft_.rule(part), high, to, part.want, false)) continue;
+            draft_.swap(part, high, to);
+            return true;
+        }
+        return false;
+    }
+
+    /// Why windows cannot be entered: these brokers together never hold fewer (or more) copies.
+    struct Wall {
+        bool over = true;
+        int64_t brokers = 0;
+        int64_t copies = 0;
+
+        bool excludes(const Window& window) const {
+            return over ? brokers * window.high < copies : brokers * window.low > copies;
+        }
+    };
+
+    /// Those over the window and all that their copies could go to; or those under it and all that
+    /// could give to them.
+    Wall wall_around(const Window& window) {
+        Wall wall;
+        std::vector<Index> reached;
+        for (const bool over : {true, false}) {
+            wall.over = over;
+            for (const Index b : model_.targets) {
+                if (over ? load(b) > window.high : load(b) < window.low) reached.push_back(b);
+            }
+            if (!reached.empty()) break;
+        }
+        for (size_t head = 0; head < reached.size(); ++head) {
+            for (const Index b : nodes_) {
+                const Index at = reached[head];
+                const bool arc = (wall.over ? graph_.arc(at, b) : graph_.arc(b, at)).part >= 0;
+                if (arc && model_.usable(b) &&
+                    std::find(reached.begin(), reached.end(), b) == reached.end())
+                    reached.push_back(b);
+            }
+        }
+        wall.brokers = static_cast<int64_t>(reached.size());
+        wall.copies = bounds_.copies(reached, wall.over);
+        return wall;
+    }
+
+    /// What prices found for other windows say of this one.
+    int64_t known_bound(const Window& window) const {
+        int64_t bound = 0;
+        for (const Bounds::Priced& priced : tried_)
+            bound = std::max(bound, bounds_.weight(window, priced));
+        return bound;
+    }
 
     struct Reach {
         std::vector<Wide> cost;
@@ -70,6 +182,7 @@ class Balancer {
     /// search begins anew.
     Reach search(const std::vector<Index>& sources) {
         for (;;) {
+            ++searches_;
             Reach reach{std::vector<Wide>(model_.ids.size(), kFar),
                         std::vector<Index>(model_.ids.size(), -1)};
             for (const Index b : sources)
@@ -169,7 +282,7 @@ class Balancer {
     /// From the highest to any at least two lower, until no chain leads there.
     void level() {
         std::vector<uint8_t> stuck(model_.ids.size(), 0);
-        while (graph_.steps() < kMaxSteps) {
+        while (may_search()) {
             Index high = -1;
             for (const Index b : model_.targets) {
                 if (stuck[static_cast<size_t>(b)] == 0 && (high < 0 || load(b) > load(high)))
@@ -188,7 +301,7 @@ class Balancer {
     void narrow() {
         std::vector<Placed> best = all_placed();
         int64_t spread = draft_.spread();
-        while (spread > 0 && graph_.steps() < kMaxSteps) {
+        while (spread > 0 && may_search()) {
             bool all = true;
             bool entered = false;
             for (const Window& window : windows_of(spread - 1, all)) {
@@ -237,7 +350,7 @@ class Balancer {
 
     bool enter(const Window& window) {
         const auto inside = [&](Index b) { return !model_.usable(b); };
-        while (graph_.steps() < kMaxSteps) {
+        while (may_search()) {
             std::vector<Index> over, some;
             Index under = -1;
             for (const Index b : nodes_) {
@@ -257,7 +370,7 @@ class Balancer {
 
     /// Chains between brokers that have room in the window, and cycles, while they save bytes.
     void save_bytes(const Window& window) {
-        while (graph_.steps() < kMaxSteps) {
+        while (may_search()) {
             std::vector<Index> givers;
             for (const Index b : nodes_) {
                 if (!model_.usable(b) || load(b) > window.low) givers.push_back(b);
@@ -351,20 +464,21 @@ class Balancer {
 
     /// Prices found for other windows may already show that this one has nothing better.
     bool excluded(const Window& window) const {
-        return std::any_of(tried_.begin(), tried_.end(), [&](const Bounds::Priced& priced) {
-            const int64_t bound = bounds_.weight(window, priced);
-            return bound > best_[0] || (bound == best_[0] && !has_soft());
-        });
+        if (std::any_of(walls_.begin(), walls_.end(),
+                        [&](const Wall& wall) { return wall.excludes(window); }))
+            return true;
+        const int64_t bound = known_bound(window);
+        return !tried_.empty() && (bound > best_[0] || (bound == best_[0] && !has_soft()));
     }
 
     /// From a plan in or near the window to the best that the master's mixture leads to; the bound
     /// of all plans in the window.
     int64_t improve(const Window& window, bool inside) {
-        int64_t bound = 0;
+        int64_t bound = known_bound(window);
         const std::array<int64_t, 3> cost = draft_.cost();
         if (inside) {
             tried_.push_back(bounds_.price(prices_of(window), 1));
-            bound = bounds_.weight(window, tried_.back());
+            bound = std::max(bound, bounds_.weight(window, tried_.back()));
             if (cost[0] <= bound) return bound;
         }
         if (!few() || ++masters_ > kMaxMasters) return bound;
@@ -438,8 +552,10 @@ class Balancer {
     std::vector<Index> nodes_;   // brokers that may give or take
     int failures_ = 0;
     int masters_ = 0;
+    int64_t searches_ = 0;
     std::array<int64_t, 3> best_{};
     std::vector<Bounds::Priced> tried_;
+    std::vector<Wall> walls_;
 };
 
 }  // namespace

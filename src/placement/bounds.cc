@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace millrace::placement {
 namespace {
@@ -95,6 +96,41 @@ Bounds::Priced Bounds::best_priced(const Window& window, const std::vector<doubl
         if (!best.exact || weight(window, priced) > weight(window, best)) best = std::move(priced);
     }
     return best;
+}
+
+int64_t Bounds::copies(const std::vector<Index>& brokers, bool least) const {
+    std::vector<double>& prices = draft_.picker.prices();
+    std::fill(prices.begin(), prices.end(), 0.0);
+    for (const Index b : brokers)
+        prices[static_cast<size_t>(b)] = least ? 1 : -1;
+    draft_.picker.sort();
+    draft_.picker.respect(nullptr);
+    draft_.picker.ignore_soft(true);
+    const double lowest = least_price();
+    int64_t sum = 0;
+    // All sets are open to all partitions but those with copies on cordoned or absent brokers.
+    std::map<const Rule*, int64_t> known;
+    for (size_t i = 0; i < parts_.size(); ++i) {
+        const Part& part = draft_.model.parts[parts_[i]];
+        const auto now = draft_.model.now(part);
+        const bool own = std::any_of(now.begin(), now.end(), [this](Index b) {
+            const Role role = draft_.model.role_of(b);
+            return role == Role::Stay || role == Role::Pinned;
+        });
+        const auto found = own ? known.end() : known.find(&draft_.rule(part));
+        if (found != known.end()) {
+            sum += found->second;
+            continue;
+        }
+        const auto count = static_cast<int64_t>(std::llround(std::abs(best_price(i, 0, lowest))));
+        if (!own) known.emplace(&draft_.rule(part), count);
+        sum += count;
+    }
+    draft_.picker.ignore_soft(false);
+    const std::vector<int64_t> others = fixed();
+    for (const Index b : brokers)
+        sum += others[static_cast<size_t>(b)];
+    return sum;
 }
 
 int64_t Bounds::spread(std::vector<double> prices) const {

@@ -37,6 +37,8 @@ class Bounds {
     int64_t weight(const Window& window, const Priced& priced) const;
     /// The best over several fractions.
     Priced best_priced(const Window& window, const std::vector<double>& prices) const;
+    /// The least, or the most, copies that these usable brokers hold together in any plan.
+    int64_t copies(const std::vector<Index>& brokers, bool least) const;
     /// No plan has a smaller spread.
     int64_t spread(std::vector<double> prices) const;
 

@@ -151,17 +151,20 @@ class Evener {
         const size_t n = model_.ids.size();
         arcs_.assign(n * n, -1);
         std::vector<uint8_t> tries(n * n, 0);  // pairs that no separation allows are soon given up
+        std::vector<size_t> open(n, model_.targets.size());  // pairs from there still looked at
         for (size_t i = 0; i < draft_.changed.size(); ++i) {
             const Part& p = part(i);
             const Rule& rule = draft_.rule(p);
             const std::vector<Index> set = draft_.placed(p).set;
             for (const Index out : set) {
+                if (open[static_cast<size_t>(out)] == 0) continue;
                 for (const Index in : model_.targets) {
                     const size_t pair = static_cast<size_t>(out) * n + static_cast<size_t>(in);
                     if (arcs_[pair] >= 0 || tries[pair] >= kTries) continue;
                     ++tries[pair];
                     if (draft_.may_swap(p, rule, out, in, adds_[i]))
                         arcs_[pair] = static_cast<int32_t>(i);
+                    if (arcs_[pair] >= 0 || tries[pair] >= kTries) --open[static_cast<size_t>(out)];
                 }
             }
         }

@@ -207,6 +207,11 @@ class Leading {
     }
 
     void share_out() {
+        const auto [low, high] = std::minmax_element(
+            model_.targets.begin(), model_.targets.end(), [this](Index a, Index b) {
+                return total_[static_cast<size_t>(a)] < total_[static_cast<size_t>(b)];
+            });
+        if (total_[static_cast<size_t>(*high)] < total_[static_cast<size_t>(*low)] + 2) return;
         const auto counts = [&](Index b) { return total_[static_cast<size_t>(b)]; };
         chains(0, seats_.size(), counts,
                [&](const Seat& seat, Index to) { return stays_in_window(seat, to); });

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <map>
 #include <set>
 
 #include "millrace/base/sha2.h"
@@ -197,14 +196,16 @@ class Reporter {
 
     /// How the copies lie over the values of an axis, the most first.
     std::vector<int> shares(std::span<const Index> set, size_t axis) const {
-        std::map<int32_t, int> counts;
+        std::vector<int32_t> values;
         for (const Index b : set) {
-            const int32_t value = model_.value_of(b, axis);
-            if (value >= 0) ++counts[value];
+            if (model_.value_of(b, axis) >= 0) values.push_back(model_.value_of(b, axis));
         }
+        std::sort(values.begin(), values.end());
         std::vector<int> shares;
-        for (const auto& [value, count] : counts)
-            shares.push_back(count);
+        for (size_t i = 0; i < values.size(); ++i) {
+            if (i == 0 || values[i] != values[i - 1]) shares.push_back(0);
+            ++shares.back();
+        }
         std::sort(shares.rbegin(), shares.rend());
         return shares;
     }
@@ -284,13 +285,21 @@ class Reporter {
     std::string hash() const {
         std::string text =
             fmt::format("v1 {}\n", model_.metadata_offset ? *model_.metadata_offset : -1);
-        const auto list = [&text](const std::vector<int32_t>& ids) {
+        const auto number = [&text](int32_t value) {
+            text += fmt::format_int(value).str();
+            text += ' ';
+        };
+        const auto list = [&](const std::vector<int32_t>& ids) {
             for (const int32_t id : ids)
-                text += fmt::format("{} ", id);
+                number(id);
             text += '|';
         };
         for (const Change& change : plan_.changes) {
-            text += fmt::format("{} {} {}|", change.name.topic, change.name.partition, change.wave);
+            text += change.name.topic;
+            text += ' ';
+            number(change.name.partition);
+            text += fmt::format_int(change.wave).str();
+            text += '|';
             list(change.from);
             list(change.to);
             for (const std::string& dir : change.log_dirs)

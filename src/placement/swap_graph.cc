@@ -16,9 +16,7 @@ SwapGraph::SwapGraph(Draft& draft)
       model_(draft.model),
       brokers_(draft.model.ids.size()),
       scan_(draft.model.parts.size() > kManyParts ? kScanOfMany : draft.model.parts.size()),
-      count_(draft.model) {
-    rebuild();
-}
+      count_(draft.model) {}
 
 void SwapGraph::rebuild() {
     arcs_.assign(brokers_ * brokers_, {});
@@ -43,7 +41,9 @@ void SwapGraph::rebuild() {
     }
     for (std::vector<uint32_t>& list : residents_) {
         std::stable_sort(list.begin(), list.end(), [this](uint32_t a, uint32_t b) {
-            return model_.parts[a].weight < model_.parts[b].weight;
+            const Part& x = model_.parts[a];
+            const Part& y = model_.parts[b];
+            return x.weight != y.weight ? x.weight < y.weight : x.number < y.number;
         });
     }
     for (size_t out = 0; out < brokers_; ++out) {

@@ -28,7 +28,7 @@ class SwapGraph {
     };
 
     explicit SwapGraph(Draft& draft);
-    /// Begins again from the draft as it is now.
+    /// Begins, or begins again, from the draft as it is now; to be called before anything else.
     void rebuild();
 
     const Arc& arc(Index out, Index in) const {

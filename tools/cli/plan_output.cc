@@ -27,22 +27,35 @@ class Writer {
         fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
     }
     void quoted(const std::string& text) {
-        const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+        const bool harmless = std::all_of(text.begin(), text.end(), [](char c) {
             return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\';
         });
-        if (plain)
-            add("\"{}\"", text);
+        if (harmless)
+            text_.push_back('"'), plain(text), text_.push_back('"');
         else
             add("{}", Json(text).dump());
     }
     void name(const PartitionName& name) {
-        add("{{\"topic\":");
+        plain("{\"topic\":");
         quoted(name.topic);
-        add(",\"partition\":{}", name.partition);
+        plain(",\"partition\":");
+        number(name.partition);
     }
     void ids(const char* member, const std::vector<int32_t>& ids) {
-        add(",\"{}\":[{}]", member, fmt::join(ids, ","));
+        plain(",\"");
+        plain(member);
+        plain("\":[");
+        for (size_t i = 0; i < ids.size(); ++i) {
+            if (i > 0) text_.push_back(',');
+            number(ids[i]);
+        }
+        text_.push_back(']');
     }
+    void number(int64_t value) {
+        const fmt::format_int digits(value);
+        text_.append(digits.data(), digits.data() + digits.size());
+    }
+    void plain(std::string_view text) { text_.append(text.data(), text.data() + text.size()); }
     /// Rows of an array, one a line.
     template <class Rows, class Row>
     void rows(const Rows& rows, const Row& row) {
@@ -133,9 +146,13 @@ std::string plan_json(const Plan& plan) {
         out.ids("to", change.to);
         out.ids("adding", change.adding);
         out.ids("removing", change.removing);
-        out.add(",\"bytes\":{},\"reason\":", change.bytes);
+        out.plain(",\"bytes\":");
+        out.number(change.bytes);
+        out.plain(",\"reason\":");
         out.quoted(change.reason);
-        out.add(",\"wave\":{}}}", change.wave);
+        out.plain(",\"wave\":");
+        out.number(change.wave);
+        out.plain("}");
     });
     out.add("],\n\"waves\":[");
     out.rows(plan.waves, [&](const std::vector<PartitionName>& wave) {
