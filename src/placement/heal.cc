@@ -78,9 +78,9 @@ class Healer {
         if (down > static_cast<size_t>(want))
             return fmt::format("{} and {} are on brokers that are down, whose replicas stay",
                                wanted, down);
-        if (part.want > static_cast<int>(kMaxReplicationFactor))
-            return fmt::format("{}, more than {}", wanted, kMaxReplicationFactor);
         const size_t targets = model_.targets.size();
+        if (static_cast<size_t>(want) <= targets + staying)
+            return fmt::format("{}, more than {}", wanted, kMaxReplicationFactor);
         std::string text =
             fmt::format("{} and {} may have one (up, neither cordoned nor being emptied)", wanted,
                         targets == 1 ? "1 broker" : fmt::format("{} brokers", targets));

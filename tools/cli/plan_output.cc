@@ -28,12 +28,13 @@ class Writer {
     }
     void quoted(const std::string& text) {
         const bool harmless = std::all_of(text.begin(), text.end(), [](char c) {
-            return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\';
+            const auto byte = static_cast<unsigned char>(c);
+            return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
         });
         if (harmless)
             text_.push_back('"'), plain(text), text_.push_back('"');
         else
-            add("{}", Json(text).dump());
+            add("{}", Json(text).dump(-1, ' ', false, Json::error_handler_t::replace));
     }
     void name(const PartitionName& name) {
         plain("{\"topic\":");

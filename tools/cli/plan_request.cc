@@ -128,8 +128,10 @@ void add_plan_options(CLI::App& command, PlanOptions& options) {
     list("--soft", options.soft, "an axis that is preferred but not required");
     list("--away-from", options.away_from, "brokers to empty: ID,ID");
     list("--dead", options.dead, "brokers that are gone: ID,ID");
-    command.add_option("--replication-factor", options.replication_factor,
-                       "give every chosen partition so many copies");
+    command
+        .add_option("--replication-factor", options.replication_factor,
+                    "give every chosen partition so many copies")
+        ->check([](const std::string& text) { return std::string(text.empty() ? "is empty" : ""); });
     command.add_flag("--balance", options.balance, "move more, until replicas are spread evenly");
     command
         .add_option("--leaders", options.leaders,
@@ -140,7 +142,7 @@ void add_plan_options(CLI::App& command, PlanOptions& options) {
     command
         .add_option("--max-moves-per-broker", options.max_moves,
                     "copies that a broker takes in one wave (5)")
-        ->check(CLI::Range(1, 1'000'000));
+        ->check(CLI::Range(1, std::numeric_limits<int32_t>::max()));
     command.add_option("--max-bytes-in-flight", options.max_bytes, "bytes of one wave (1 TiB)")
         ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
     command.add_flag("--check", options.check, "exit with 11 when something is to be changed");

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -22,7 +23,8 @@ std::string read_all(const std::string& path) {
         return text.str();
     }
     std::ifstream file(path, std::ios::binary | std::ios::ate);
-    if (!file || file.tellg() < 0)
+    std::error_code none;
+    if (!file || file.tellg() < 0 || std::filesystem::is_directory(path, none))
         throw bad_plan_input("no-file", fmt::format("cannot read {}", path),
                              "give --cluster SNAPSHOT.json");
     if (static_cast<size_t>(file.tellg()) > kMaxSnapshotBytes)

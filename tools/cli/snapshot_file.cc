@@ -70,7 +70,19 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
     }
     bool binary(nlohmann::json::binary_t&) override { return fail("holds binary data"); }
     bool key(std::string& name) override {
-        if (skip_ == 0) key_ = std::move(name);
+        if (skip_ > 0) return true;
+        key_ = std::move(name);
+        if (stack_.back() == At::Labels) {
+            const auto& labels = broker().labels;
+            const bool twice = std::any_of(labels.begin(), labels.end(), [this](const auto& label) {
+                return label.first == key_;
+            });
+            return twice ? fail("is there twice") : true;
+        }
+        const int at = member();
+        if (at < 0) return true;
+        if ((seen_.back() >> at & 1U) != 0) return fail("is there twice");
+        seen_.back() |= 1U << at;
         return true;
     }
     bool parse_error(size_t position, const std::string&,
@@ -168,11 +180,13 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
         if (at == At::Partition && !has_number_) return fail_at("partition", "is missing");
         if (at == At::Partition && !has_replicas_) return fail_at("replicas", "is missing");
         stack_.pop_back();
+        seen_.pop_back();
         return true;
     }
     bool end_array() override {
         if (skip_ > 0) return --skip_, true;
         stack_.pop_back();
+        seen_.pop_back();
         return true;
     }
 
@@ -185,6 +199,7 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
     Partition& partition() { return snapshot_.topics.back().partitions.back(); }
     bool open(At at) {
         stack_.push_back(at);
+        seen_.push_back(0);
         key_.clear();
         return true;
     }
@@ -194,10 +209,12 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
     }
 
     /// Whether the value at hand is one that the reader has a place for.
-    bool known() const {
+    bool known() const { return member() >= 0; }
+    /// Which of the members that the reader knows here it is; -1 for none.
+    int member() const {
         const auto any = [this](std::initializer_list<const char*> names) {
-            return std::any_of(names.begin(), names.end(),
-                               [this](const char* name) { return key_ == name; });
+            const auto* const at = std::find(names.begin(), names.end(), key_);
+            return at == names.end() ? -1 : static_cast<int>(at - names.begin());
         };
         switch (stack_.back()) {
             case At::Root: return any({"version", "axes", "brokers", "topics", "metadata_offset"});
@@ -215,9 +232,9 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
             case At::Topics:
             case At::Partitions:
             case At::Replicas:
-            case At::Isr: return true;
+            case At::Isr: return 0;
         }
-        return true;
+        return 0;
     }
 
     bool fail(const std::string& message) { return fail_at(key_, message); }
@@ -339,7 +356,6 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
             made.second = fmt::format("{}", value.integer);
         else if (!text(value, made.second))
             return false;
-        std::erase_if(broker().labels, [this](const auto& one) { return one.first == key_; });
         broker().labels.push_back(std::move(made));
         return true;
     }
@@ -367,7 +383,7 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
         if (key_ == "leader") {
             partition().leader = -1;
             if (null) return true;
-            if (value.kind != Scalar::Kind::Integer ||
+            if (value.kind != Scalar::Kind::Integer || value.integer < -1 ||
                 value.integer > std::numeric_limits<int32_t>::max())
                 return fail("must be a broker id, or -1 for none");
             if (value.integer >= 0) partition().leader = static_cast<int32_t>(value.integer);
@@ -387,6 +403,7 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
 
     Snapshot& snapshot_;
     std::vector<At> stack_;
+    std::vector<uint32_t> seen_;  // by what is open: a bit for each of its members
     std::string key_;
     std::vector<std::string> racks_;
     size_t skip_ = 0;  // depth inside a member that is not ours
