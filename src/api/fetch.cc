@@ -118,6 +118,22 @@ struct ReadSummary {
     bool answer_now = false;
 };
 
+/// Kafka's session knows its topics by name: it looks for the name of an id that is gone.
+ErrorCode missing(broker::Shard& shard, const FetchTarget& target, bool topic_known) {
+    if (topic_known || target.topic_id.is_zero()) return ErrorCode::UnknownTopicOrPartition;
+    if (!target.known_name) return ErrorCode::UnknownTopicId;
+    const metadata::TopicImage* successor =
+        shard.image().topics.find(std::string_view(*target.known_name));
+    return successor != nullptr && successor->partition(PartitionIndex(target.partition)) != nullptr
+               ? ErrorCode::InconsistentTopicId
+               : ErrorCode::UnknownTopicOrPartition;
+}
+
+bool remembers(const FetchContext& session) {
+    return session.kind == FetchContext::Kind::Full ||
+           session.kind == FetchContext::Kind::Incremental;
+}
+
 ReadSummary read_all(FetchOperation& operation) {
     broker::Shard& shard = operation.context.shard();
     ReadSummary summary;
@@ -127,17 +143,22 @@ ReadSummary read_all(FetchOperation& operation) {
     operation.unresolved.assign(operation.session.targets.size(), false);
     int64_t budget = operation.max_bytes;
     for (size_t i = 0; i < operation.session.targets.size(); ++i) {
-        const FetchTarget& target = operation.session.targets[i];
+        FetchTarget& target = operation.session.targets[i];
         broker::PartitionRead& read = operation.reads[i];
         const metadata::TopicImage* topic = topic_of(shard, target);
         if (topic == nullptr ||
             topic->partition(PartitionIndex(target.partition)) == nullptr) {
-            read.error = topic == nullptr && !target.topic_id.is_zero()
-                             ? ErrorCode::UnknownTopicId
-                             : ErrorCode::UnknownTopicOrPartition;
+            read.error = missing(shard, target, topic != nullptr);
+            if (read.error == ErrorCode::InconsistentTopicId) {
+                summary.answer_now = summary.readable = true;
+                continue;
+            }
             read.aborted.emplace();
             operation.unresolved[i] = true;
             continue;
+        }
+        if (remembers(operation.session) && !target.topic_id.is_zero() && !target.known_name) {
+            target.known_name = std::make_shared<const std::string>(topic->name);
         }
         const Found found = find_partition(shard, topic, target.partition);
         if (found.error != ErrorCode::None) {

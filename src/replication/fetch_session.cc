@@ -94,6 +94,7 @@ FetchContext FetchSessionCache::open(const FetchSessionRequest& request,
             session->entries.push_back({std::move(target), -1, -1});
             place->second = std::prev(session->entries.end());
         } else {
+            target.known_name = std::move(place->second->target.known_name);
             place->second->target = std::move(target);
         }
     }
@@ -149,6 +150,7 @@ FetchFinish FetchSessionCache::finish_incremental(const FetchContext& context,
         const auto found = session->by_key.find(key_of(context.targets[i]));
         if (found == session->by_key.end()) continue;
         FetchSession::Entry& entry = *found->second;
+        if (!entry.target.known_name) entry.target.known_name = context.targets[i].known_name;
         const bool changed = entry.high_watermark != answer.high_watermark ||
                              entry.log_start_offset != answer.log_start_offset;
         result.include[i] = answer.has_records || changed || answer.has_preferred_replica ||

@@ -34,6 +34,8 @@ struct FetchTarget {
     int32_t max_bytes = 0;
     int32_t current_leader_epoch = -1;
     int32_t last_fetched_epoch = -1;
+    /// Of a target with an id: the topic's name when the id was known last. A session remembers it.
+    std::shared_ptr<const std::string> known_name = {};
 };
 
 /// What a session needs to know of the answer for one target.

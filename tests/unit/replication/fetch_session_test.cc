@@ -88,6 +88,19 @@ TEST(FetchSession, ErrorsKeepTheSession) {
     EXPECT_EQ(cache.open(request(id, 1), {}, {}, {}).kind, FetchContext::Kind::Incremental);
 }
 
+TEST(FetchSession, RemembersTheNameOfATopic) {
+    FetchSessionCache cache(1000, 1);
+    const int32_t id = open_session(cache, 1);
+    FetchContext context = cache.open(request(id, 1), {}, {}, {});
+    EXPECT_EQ(context.targets[0].known_name, nullptr);
+    context.targets[0].known_name = std::make_shared<const std::string>("birds");
+    (void)cache.finish(context, good(1), {});
+    context = cache.open(request(id, 2), {target(0, 7)}, {}, {});  // listed again, by its id
+    ASSERT_NE(context.targets[0].known_name, nullptr);
+    EXPECT_EQ(*context.targets[0].known_name, "birds");
+    EXPECT_EQ(context.targets[0].fetch_offset, 7);
+}
+
 TEST(FetchSession, ForgettingTheLastPartitionClosesIt) {
     FetchSessionCache cache(1000, 1);
     const int32_t id = open_session(cache, 1);
