@@ -4,7 +4,8 @@
 namespace millrace::api {
 
 bool serves_consumer_groups(RequestContext& context) {
-    return context.shard().image().features.level("group.version") >= 1;
+    return context.shard().coordinators().consumer_groups() &&
+           context.shard().image().features.level("group.version") >= 1;
 }
 
 void run_on_partition(RequestContext& context, PartitionIndex partition,

@@ -13,7 +13,7 @@
 
 namespace millrace::api {
 
-/// Whether the cluster's feature group.version lets consumer groups be.
+/// Whether the feature group.version and group.coordinator.rebalance.protocols let consumer groups be.
 bool serves_consumer_groups(RequestContext& context);
 
 /// Runs `request` on the machine of `group`. When there is none here the answer is the error in

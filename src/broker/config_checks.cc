@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <set>
 
+#include "millrace/record/batch.h"
+
 namespace millrace::broker {
 namespace {
 
@@ -53,6 +55,10 @@ class Rules {
     void run() {
         if (!contains(reader_.list("group.coordinator.rebalance.protocols"), "classic")) {
             broken_.push_back("Disabling the 'classic' protocol is not supported.");
+        }
+        const auto codec = static_cast<int>(reader_.number("offsets.topic.compression.codec"));
+        if (!record::compression_from_id(codec)) {
+            broken_.push_back(fmt::format("Unknown compression type id: {}", codec));
         }
         if (node_id_ != reader_.number("broker.id")) {
             broken_.push_back("You must set `node.id` to the same value as `broker.id`.");

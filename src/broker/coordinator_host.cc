@@ -60,13 +60,15 @@ CoordinatorHost::Impl::Impl(Shard& s)
              {[this](PartitionIndex, LeaderEpoch) {
                   return std::make_unique<GroupCoordinator>(group_settings, shard.rng().next());
               },
-              nullptr}),
+              nullptr,
+              make_offsets_compression(s.config())}),
       txns(s, kTransactionsTopic, load_bytes(s.config(), CoordinatorKind::Transaction),
            {[this](PartitionIndex, LeaderEpoch) {
                 return std::make_unique<TransactionCoordinator>(
                     make_txn_options(shard.config(), transaction_version()));
             },
             [this](PartitionIndex index, TxnOutput& out) { carry_out_txn(index, out); }}),
+      consumer_groups(serves_consumer_groups(s.config())),
       add_retry_delay(
           milliseconds(s.config().number("add.partitions.to.txn.retry.backoff.ms"))),
       add_retry_max(
@@ -180,6 +182,8 @@ void CoordinatorHost::create_topic(CoordinatorKind kind) {
             }
         }));
 }
+
+bool CoordinatorHost::consumer_groups() const { return impl_->consumer_groups; }
 
 void CoordinatorHost::run_group(PartitionIndex partition, GroupCall call,
                                 Reply<coordinator::GroupResponse> reply,

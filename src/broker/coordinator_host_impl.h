@@ -14,6 +14,8 @@ namespace millrace::broker {
 /// The machines' settings, from the node's file.
 coordinator::TxnOptions make_txn_options(const BrokerConfig& config, int16_t transaction_version);
 coordinator::GroupSettings make_group_settings(const BrokerConfig& config);
+record::CompressionType make_offsets_compression(const BrokerConfig& config);
+bool serves_consumer_groups(const BrokerConfig& config);
 
 struct CoordinatorHost::Impl {
     explicit Impl(Shard& s);
@@ -48,6 +50,7 @@ struct CoordinatorHost::Impl {
     std::shared_ptr<const coordinator::GroupSettings> group_settings;
     CoordinatorRunner<coordinator::GroupCoordinator> groups;
     CoordinatorRunner<coordinator::TransactionCoordinator> txns;
+    bool consumer_groups;               // group.coordinator.rebalance.protocols
     int32_t next_correlation = 1;
     /// Over how many partitions the keys of a topic are spread: what this node saw first of it.
     /// More partitions would send a live group to a machine that knows nothing of it.

@@ -9,8 +9,10 @@
 namespace millrace::broker {
 
 Buffer encode_coordinator_batch(const coordinator::CoordinatorBatch& batch, int32_t base_sequence,
-                                record::BatchBuilder& builder) {
+                                record::BatchBuilder& builder,
+                                record::CompressionType compression) {
     record::BatchOptions options;
+    options.compression = compression;
     options.base_sequence = base_sequence;
     options.producer_id = batch.producer.id;
     options.producer_epoch = batch.producer.epoch;
@@ -29,7 +31,8 @@ Buffer encode_coordinator_batch(const coordinator::CoordinatorBatch& batch, int3
 CoordinatorAppend append_coordinator_batch(Partition& partition,
                                            const coordinator::CoordinatorBatch& batch,
                                            storage::VerificationGuard guard,
-                                           record::BatchBuilder& builder) {
+                                           record::BatchBuilder& builder,
+                                           record::CompressionType compression) {
     // As Kafka's two coordinators stamp them; nothing reads it.
     const bool groups = partition.name().topic == kOffsetsTopic;
     const int32_t base_sequence = groups ? 0 : record::kNoSequence;
@@ -39,8 +42,7 @@ CoordinatorAppend append_coordinator_batch(Partition& partition,
                                            batch.marker->commit, batch.marker->coordinator_epoch,
                                            batch.marker->transaction_version});
     } else {
-        outcome = partition.append_internal(encode_coordinator_batch(batch, base_sequence, builder),
-                                            guard);
+        outcome = partition.append_internal(encode_coordinator_batch(batch, base_sequence, builder, compression), guard);
     }
     return {outcome.error, Offset(outcome.base_offset)};
 }

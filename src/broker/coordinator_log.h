@@ -14,14 +14,16 @@ struct CoordinatorAppend {
     ErrorCode error = ErrorCode::None;
     Offset base_offset = kNoOffset;
 };
-/// The batch as Kafka's coordinators write it: CREATE_TIME, no compression.
-Buffer encode_coordinator_batch(const coordinator::CoordinatorBatch& batch, int32_t base_sequence,
-                                record::BatchBuilder& builder);
+/// The batch as Kafka's coordinators write it, with CREATE_TIME.
+Buffer encode_coordinator_batch(
+    const coordinator::CoordinatorBatch& batch, int32_t base_sequence, record::BatchBuilder& builder,
+    record::CompressionType compression = record::CompressionType::None);
 /// Appends with acks=all, without waiting for the watermark.
 CoordinatorAppend append_coordinator_batch(Partition& partition,
                                            const coordinator::CoordinatorBatch& batch,
                                            storage::VerificationGuard guard,
-                                           record::BatchBuilder& builder);
+                                           record::BatchBuilder& builder,
+                                           record::CompressionType compression);
 
 /// A part of a log on its way into a machine.
 struct LogSlice {

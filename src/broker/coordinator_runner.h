@@ -35,6 +35,7 @@ class CoordinatorRunner {
         MoveFunction<std::unique_ptr<Machine>(PartitionIndex, LeaderEpoch)> make;
         /// What an output holds beyond batches, replies and the timer.
         MoveFunction<void(PartitionIndex, Output&)> carry_out_rest;
+        record::CompressionType compression = record::CompressionType::None;
     };
 
     CoordinatorRunner(Shard& shard, std::string topic, size_t load_bytes, Hooks hooks)
@@ -258,7 +259,7 @@ class CoordinatorRunner {
         Partition* partition = shard_.partition(led->topic_id, led->index);
         CoordinatorAppend done{ErrorCode::NotLeaderOrFollower, kNoOffset};
         if (partition != nullptr && !led->gone && partition->leader_epoch() == led->epoch) {
-            done = append_coordinator_batch(*partition, batch, guard, builder_);
+            done = append_coordinator_batch(*partition, batch, guard, builder_, hooks_.compression);
         }
         if (done.error != ErrorCode::None) {
             drive(led, [&](Machine& machine, const Tick& now, Output& out) {

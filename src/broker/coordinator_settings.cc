@@ -1,4 +1,6 @@
 // src/broker/coordinator_settings.cc: the settings of coordinators, from a node's file.
+#include <algorithm>
+
 #include "broker/coordinator_host_impl.h"
 #include "millrace/metadata/config_schema.h"
 
@@ -33,6 +35,17 @@ coordinator::TxnOptions make_txn_options(const BrokerConfig& config, int16_t tra
     return options;
 }
 
+record::CompressionType make_offsets_compression(const BrokerConfig& config) {
+    const auto id = static_cast<int>(config.number("offsets.topic.compression.codec"));
+    return record::compression_from_id(id).value_or(record::CompressionType::None);
+}
+
+bool serves_consumer_groups(const BrokerConfig& config) {
+    const std::vector<std::string> names =
+        metadata::split_config_list(config.text("group.coordinator.rebalance.protocols"));
+    return std::find(names.begin(), names.end(), "consumer") != names.end();
+}
+
 coordinator::GroupSettings make_group_settings(const BrokerConfig& config) {
     const auto number = [&](const char* key) { return static_cast<int32_t>(config.number(key)); };
     coordinator::GroupSettings s;
@@ -62,6 +75,8 @@ coordinator::GroupSettings make_group_settings(const BrokerConfig& config) {
     s.offsets_retention_ms = config.number("offsets.retention.minutes") * 60 * 1000;
     s.offsets_retention_check_interval_ms = config.number("offsets.retention.check.interval.ms");
     s.offsets_commit_timeout_ms = number("offsets.commit.timeout.ms");
+    // -1: until what is queued has joined. Nothing queues here, a command runs as it comes.
+    s.append_linger_ms = std::max(number("group.coordinator.append.linger.ms"), 0);
     return s;
 }
 

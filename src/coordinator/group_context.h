@@ -54,7 +54,8 @@ struct RegexResolution {
 struct GroupContext {
     GroupContext(std::shared_ptr<const GroupSettings> given, uint64_t seed)
         : settings(std::move(given)),
-          core({milliseconds(settings->offsets_commit_timeout_ms), kBatchBytesMax}),
+          core({milliseconds(settings->offsets_commit_timeout_ms), kBatchBytesMax,
+                milliseconds(settings->append_linger_ms)}),
           rng(seed) {}
 
     std::shared_ptr<const GroupSettings> settings;

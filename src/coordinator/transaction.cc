@@ -189,7 +189,8 @@ Status TransactionTable::replay(const ReplayedRecord& record) {
     }
     wire::Reader reader(*record.value);
     const int16_t version = reader.i16();
-    if (reader.ok() && version > wire::TransactionLogValue::kMaxVersion) {
+    if (reader.ok() && (version < wire::TransactionLogValue::kMinVersion ||
+                        version > wire::TransactionLogValue::kMaxVersion)) {
         log_warn(kLog, "value of unknown version {} at offset {} is left out", version,
                  record.offset.value);
         return {};

@@ -331,15 +331,23 @@ RECORDS = {
 }
 
 
-def append_record(broker, partition, key, value):
-    segment = broker.data / f"__consumer_offsets-{partition}" / f"{0:020}.log"
-    raw, at, next_offset = segment.read_bytes(), 0, 0
+def batches(segment):
+    """(base offset, last offset, codec, end in the file) of each."""
+    raw, at, found = segment.read_bytes(), 0, []
     while at + 61 <= len(raw):
         base, size = struct.unpack_from(">qi", raw, at)
         if size <= 0:
             break
-        next_offset = base + struct.unpack_from(">i", raw, at + 23)[0] + 1
+        attributes, last = struct.unpack_from(">hi", raw, at + 21)
         at += 12 + size
+        found.append((base, base + last, attributes & 7, at))
+    return found
+
+
+def append_record(broker, folder, key, value):
+    segment = broker.data / folder / f"{0:020}.log"
+    _, last, _, at = (batches(segment) or [(0, -1, 0, 0)])[-1]
+    next_offset = last + 1
     payload = wire.record(0, value, key)
     with segment.open("r+b") as file:
         file.truncate(at)
@@ -355,7 +363,7 @@ def test_bad_records_in_the_log_of_groups(world):
     for name, (key, value, served) in RECORDS.items():
         segment = broker.data / f"__consumer_offsets-{java_hash('g') % 2}" / f"{0:020}.log"
         before = segment.read_bytes()
-        append_record(broker, java_hash("g") % 2, key, value)
+        append_record(broker, f"__consumer_offsets-{java_hash('g') % 2}", key, value)
         broker.start()
         becomes(broker, commit(other), OK, f"{name}: another partition's group")
         becomes(broker, commit("g"), OK if served else NOT_COORDINATOR, name)
@@ -367,6 +375,84 @@ def test_bad_records_in_the_log_of_groups(world):
         log = broker.log.read_text()
         check_in("__consumer_offsets-", log)
         check_equal(log.count("loading stopped"), len(RECORDS) - 1, "log lines")
+
+
+def txn_key(tid, version=0):
+    return struct.pack(">h", version) + wire.string(tid)
+
+
+def txn_value(version, producer=424242, state=0, partitions=b"\xff\xff\xff\xff"):
+    return struct.pack(">hqhib", version, producer, 0, 60000, state) + partitions + struct.pack(">qq", 1, -1)
+
+
+# What stands in the log of the transactional id "t", whether its partition is still served. Apache Kafka
+# says so in its log and serves what it has read up to a record that it cannot read: ids and decisions
+# behind that record are forgotten. We serve nothing of the partition then.
+TXN_RECORDS = {
+    "a record of an unknown kind": (txn_key("t", 77), b"\0\0whatever", True),
+    "a value of a newer version": (txn_key("t"), struct.pack(">h", 99) + b"future", True),
+    "a value of a negative version": (txn_key("t"), struct.pack(">h", -2) + b"past", True),
+    "another producer, of an old version": (txn_key("t"), txn_value(0), True),
+    "a key without anything": (b"", b"\0\0", False),
+    "a key cut short": (txn_key("transactional")[:6], txn_value(0), False),
+    "a value cut short": (txn_key("t"), txn_value(0)[:9], False),
+    "a list of partitions without end":
+        (txn_key("t"), txn_value(0, state=1, partitions=b"\x7f\xff\xff\xff"), False),
+    "a state that is none": (txn_key("t"), txn_value(0, state=55), False),
+}
+
+
+def test_bad_records_in_the_log_of_transactions(world):
+    broker = started(world, transaction_state_log_num_partitions=2)
+    other = next(name for name in "abcdefgh" if java_hash(name) % 2 != java_hash("t") % 2)
+    becomes(broker, init("t"), OK, "a producer id")
+    broker.stop()
+    for name, (key, value, served) in TXN_RECORDS.items():
+        folder = f"__transaction_state-{java_hash('t') % 2}"
+        segment = broker.data / folder / f"{0:020}.log"
+        before = segment.read_bytes()
+        append_record(broker, folder, key, value)
+        broker.start()
+        becomes(broker, init(other), OK, f"{name}: another partition's id")
+        served = served or broker.kind == "kafka"
+        becomes(broker, init("t"), OK if served else NOT_COORDINATOR, name)
+        becomes(broker, commit("g"), OK, f"{name}: a group")
+        with wire.Connection(broker.port) as connection:
+            check_equal(connection.produce("birds", wire.batch([b"x"]))[0], OK, f"{name}: produce")
+        broker.stop()
+        segment.write_bytes(before)
+    if world.kind == "millrace":
+        log = broker.log.read_text()
+        wanted = sum(not served for _, _, served in TXN_RECORDS.values())
+        check_equal(log.count("loading stopped"), wanted, "log lines of partitions that are not served")
+        check_equal(log.count("is left out"), 3, "log lines of records that are left out")
+
+
+def test_settings_of_the_groups_log(world):
+    """Commands of one time share a batch, batches are compressed, a protocol is turned off."""
+    gzip, unsupported, commits = 1, 35, 20
+    broker = started(world, group_coordinator_append_linger_ms=400,
+                     offsets_topic_compression_codec=gzip,
+                     group_coordinator_rebalance_protocols="classic")
+    segment = broker.data / "__consumer_offsets-0" / f"{0:020}.log"
+    before = len(batches(segment))
+    connections = [wire.Connection(broker.port) for _ in range(commits)]
+    for n, connection in enumerate(connections):
+        connection.request(*commit(f"g{n}")[:3])
+    for connection in connections:
+        _, r = connection.response()
+        r.take("i")
+        check_equal(r.array(lambda: (r.string(), r.array(lambda: r.take("ih")[1]))), [("birds", [OK])],
+                    "a commit")
+        connection.socket.close()
+    written = batches(segment)[before:]
+    check_equal(sum(last - base + 1 for base, last, _, _ in written), commits, "records")
+    check(len(written) <= commits // 4, f"{len(written)} batches for {commits} commits")
+    check_equal({codec for _, _, codec, _ in written}, {gzip}, "codec")
+    with wire.Connection(broker.port) as connection:
+        check_equal(answer(connection, consumer("c", topics=["birds"])), unsupported, "a consumer group")
+    broker.stop().start()
+    becomes(broker, delete("g7"), OK, "a group that was read back")
 
 
 if __name__ == "__main__":

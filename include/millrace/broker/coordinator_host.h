@@ -90,6 +90,8 @@ class CoordinatorHost {
     /// `guard`: of a transactional offset commit, from start_verification on the partition.
     void run_group(PartitionIndex partition, GroupCall call,
                    Reply<coordinator::GroupResponse> reply, storage::VerificationGuard guard = {});
+    /// Whether group.coordinator.rebalance.protocols names them.
+    bool consumer_groups() const;
     /// Those of __consumer_offsets that this node leads, ascending.
     std::vector<PartitionIndex> group_partitions() const;
 

@@ -49,6 +49,8 @@ enum class Phase { Initial, Loading, Active, Failed, Resigned };
 struct CoordinatorOptions {
     Duration commit_timeout = kCommitTimeout;
     size_t batch_bytes_max = kBatchBytesMax;
+    /// How long plain records are gathered into one batch; 0: every command is a batch of its own.
+    Duration append_linger = {};
 };
 
 /// One record on its way into the State, from our own command or from the log.
@@ -126,8 +128,10 @@ class CoordinatorCore {
                Producer producer = {}, bool atomic = true) {
         // A continuation that fails with the leadership may want to write once more.
         if (!active()) return done(tick, ErrorCode::NotCoordinator, out);
+        if (producer.transactional()) flush(out);
         while (!records.empty()) {
-            const size_t count = fitting(records);
+            size_t bytes = 0;
+            const size_t count = fitting(records, bytes);
             if (count == 0 || (atomic && count < records.size())) {
                 return done(tick, ErrorCode::UnknownServerError, out);
             }
@@ -137,13 +141,18 @@ class CoordinatorCore {
                                  std::make_move_iterator(end));
             records.erase(records.begin(), end);
             if (!replay_own(batch)) return done(tick, ErrorCode::UnknownServerError, out);
-            hand_out(std::move(batch), out);
+            if (options_.append_linger > Duration() && !producer.transactional()) {
+                gather(tick, std::move(batch), bytes, out);
+            } else {
+                hand_out(std::move(batch), out);
+            }
         }
         park(tick, std::move(done), out);
     }
     /// Replays a marker and hands it out for appending.
     void write_marker(const Tick& tick, const Marker& marker, Done done, Output& out) {
         if (!active()) return done(tick, ErrorCode::NotCoordinator, out);
+        flush(out);
         state_.end_transaction(marker);
         hand_out({next_offset_, tick.wall, marker.producer, {}, marker}, out);
         park(tick, std::move(done), out);
@@ -172,6 +181,7 @@ class CoordinatorCore {
             uncommitted_.pop_back();
         state_ = uncommitted_.empty() ? committed_ : uncommitted_.back().state;
         next_offset_ = base;
+        open_.reset();  // it began behind the batch that was refused
         fail_from(tick, base, append_error_for_client(error), out);
         return true;
     }
@@ -179,21 +189,25 @@ class CoordinatorCore {
     void resign(const Tick& tick, Output& out) {
         if (phase_ == Phase::Resigned) return;
         phase_ = Phase::Resigned;
+        open_.reset();
         fail_from(tick, Offset(0), ErrorCode::NotCoordinator, out);
     }
     /// Ends every wait with `error`; for a machine that has found more to answer while resigning.
     void fail_waiting(const Tick& tick, ErrorCode error, Output& out) {
         fail_from(tick, Offset(0), error, out);
     }
-    /// Answers what waited too long. The records stay and may commit later.
+    /// Hands out what lingered long enough. Answers what waited too long; its records stay and may
+    /// commit later.
     void on_tick(const Tick& tick, Output& out) {
+        if (open_ && open_->deadline <= tick.now) flush(out);
         while (!pending_.empty() && pending_.oldest().deadline <= tick.now) {
             Waiting late = pending_.take_oldest();
             late.done(tick, ErrorCode::CoordinatorNotAvailable, out);
         }
     }
     Instant wake_at() const {
-        return pending_.empty() ? Instant::never() : pending_.oldest().deadline;
+        return std::min(pending_.empty() ? Instant::never() : pending_.oldest().deadline,
+                        open_ ? open_->deadline : Instant::never());
     }
 
   private:
@@ -206,15 +220,44 @@ class CoordinatorCore {
         State state;
     };
 
-    /// How many of the first records fit one batch.
-    size_t fitting(const std::vector<CoordinatorRecord>& records) const {
-        size_t bytes = kBatchHeaderBytes;
+    /// A batch that is replayed and not handed out yet.
+    struct Open {
+        CoordinatorBatch batch;
+        size_t bytes = 0;
+        Instant deadline;
+    };
+
+    /// How many of the first records fit one batch, and their bytes.
+    size_t fitting(const std::vector<CoordinatorRecord>& records, size_t& bytes) const {
         size_t count = 0;
-        for (; count < records.size(); ++count) {
-            bytes += record_bytes_max(records[count]);
-            if (bytes > options_.batch_bytes_max) break;
+        for (bytes = 0; count < records.size(); ++count) {
+            const size_t more = record_bytes_max(records[count]);
+            if (kBatchHeaderBytes + bytes + more > options_.batch_bytes_max) break;
+            bytes += more;
         }
         return count;
+    }
+    /// Puts a batch that is replayed into the open one, or opens one with it.
+    void gather(const Tick& tick, CoordinatorBatch batch, size_t bytes, Output& out) {
+        if (open_ && kBatchHeaderBytes + open_->bytes + bytes > options_.batch_bytes_max) {
+            flush(out);
+        }
+        next_offset_ = batch.end();
+        if (!open_) {
+            open_ = Open{std::move(batch), bytes, tick.now + options_.append_linger};
+            uncommitted_.push_back({next_offset_, state_});
+            return;
+        }
+        open_->bytes += bytes;
+        auto& into = open_->batch.records;
+        into.insert(into.end(), std::make_move_iterator(batch.records.begin()),
+                    std::make_move_iterator(batch.records.end()));
+        uncommitted_.back() = {next_offset_, state_};
+    }
+    void flush(Output& out) {
+        if (!open_) return;
+        out.append.push_back(std::move(open_->batch));
+        open_.reset();
     }
     bool replay_own(const CoordinatorBatch& batch) {
         State before = state_;
@@ -266,6 +309,7 @@ class CoordinatorCore {
     State committed_;                      // at committed_end_
     std::deque<Uncommitted> uncommitted_;  // after each batch not yet committed
     PendingByOffset<Waiting> pending_;
+    std::optional<Open> open_;             // its end stands last in uncommitted_
     Offset next_offset_{0};
     Offset committed_end_{0};
 };

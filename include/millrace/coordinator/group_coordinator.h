@@ -106,6 +106,7 @@ struct GroupSettings {
     int64_t offsets_retention_ms = int64_t{10'080} * 60 * 1000;
     int64_t offsets_retention_check_interval_ms = 600'000;
     int32_t offsets_commit_timeout_ms = 5'000;
+    int32_t append_linger_ms = 0;  // group.coordinator.append.linger.ms, 0 for -1
 };
 
 class GroupCoordinator {

@@ -39,6 +39,18 @@ TEST(CoordinatorLog, RecordsComeBackAsTheyWent) {
     EXPECT_FALSE(decoded.loaded.records[1].value);
 }
 
+TEST(CoordinatorLog, ACompressedBatchComesBack) {
+    record::BatchBuilder builder;
+    const Buffer bytes = encode_coordinator_batch(two_records(), 0, builder,
+                                                  record::CompressionType::Lz4);
+    const record::BatchView view(bytes.view());
+    EXPECT_EQ(view.compression(), record::CompressionType::Lz4);
+    DecodedBatch decoded;
+    ASSERT_TRUE(decode_batch(view, decoded).ok());
+    ASSERT_EQ(decoded.loaded.records.size(), 2U);
+    EXPECT_EQ(decoded.loaded.records[0].value->text(), "value");
+}
+
 TEST(CoordinatorLog, TransactionalRecordsNameTheirProducer) {
     coordinator::CoordinatorBatch batch = two_records();
     batch.producer = {ProducerId(77), ProducerEpoch(3)};

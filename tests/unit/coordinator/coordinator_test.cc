@@ -232,6 +232,75 @@ TEST(CoordinatorPartition, IsJavasHashOfTheKey) {
     EXPECT_EQ(coordinator_partition("polygenelubricants", 50), 0);  // hashes to -2^31
 }
 
+class LingeringTest : public CoordinatorTest {
+  protected:
+    LingeringTest() {
+        core = Core{{milliseconds(5000), 300, milliseconds(10)}};
+        activate();
+    }
+    void pass(int64_t ms) {
+        tick.now = tick.now + milliseconds(ms);
+        core.on_tick(tick, out);
+    }
+    /// "base+records" of all batches, in order, and forgets them.
+    std::string appends() {
+        std::string text;
+        for (const CoordinatorBatch& batch : out.append) {
+            text += std::to_string(batch.base_offset.value) + "+" +
+                    (batch.marker ? "marker" : std::to_string(batch.records.size())) + " ";
+        }
+        out.append.clear();
+        return text;
+    }
+};
+
+TEST_F(LingeringTest, CommandsOfOneTimeGoIntoOneBatch) {
+    write(1, {put("a", "1")});
+    EXPECT_EQ(core.wake_at(), Instant{} + milliseconds(10));
+    pass(9);
+    write(2, {put("a", "2"), put("b", "2")});
+    write(3, {});
+    EXPECT_EQ(appends(), "");
+    EXPECT_EQ(core.state().at("a"), "2");
+    pass(1);
+    EXPECT_EQ(appends(), "0+3 ");
+    EXPECT_EQ(out.replies.size(), 0u);
+    core.on_high_watermark(tick, Offset(3), out);
+    EXPECT_EQ(replies(), "1=0 2=0 3=0 ");
+    EXPECT_EQ(core.committed().at("b"), "2");
+    EXPECT_EQ(core.wake_at(), Instant::never());
+}
+
+TEST_F(LingeringTest, AFullBatchATransactionAndAMarkerDoNotWait) {
+    const std::string big(100, 'x');
+    write(1, {put("a", big)});
+    write(2, {put("b", big)});  // does not fit beside the first
+    EXPECT_EQ(appends(), "0+1 ");
+    core.write(tick, {put("t", "1")}, answer(3), out, {ProducerId(7), ProducerEpoch(0)});
+    EXPECT_EQ(appends(), "1+1 2+1 ");
+    write(4, {put("c", "1")});
+    core.write_marker(tick, {{ProducerId(7), ProducerEpoch(0)}, true, {}, 2}, answer(5), out);
+    EXPECT_EQ(appends(), "3+1 4+marker ");
+}
+
+TEST_F(LingeringTest, ARefusalTakesTheOpenBatchAlong) {
+    write(1, {put("a", "1")});
+    pass(10);
+    EXPECT_EQ(appends(), "0+1 ");
+    write(2, {put("a", "2")});
+    EXPECT_TRUE(core.on_append_failed(tick, Offset(0), ErrorCode::NotEnoughReplicas, out));
+    EXPECT_EQ(replies(), "1=15 2=15 ");
+    EXPECT_EQ(core.state().at("a"), "");
+    EXPECT_EQ(core.next_offset(), Offset(0));
+    pass(20);
+    EXPECT_EQ(appends(), "");
+    write(3, {put("a", "3")});
+    core.resign(tick, out);
+    pass(20);
+    EXPECT_EQ(appends(), "");
+    EXPECT_EQ(replies(), "3=16 ");
+}
+
 TEST(Utf16, CountsUnitsAndReplacesWhatIsMalformed) {
     EXPECT_EQ(utf16_size("abc"), 3u);
     EXPECT_EQ(utf16_size("\xE2\x82\xAC"), 1u);
