@@ -99,7 +99,7 @@ def masked(value):
 
 def metadata_records(world, broker):
     log = broker.data / "__cluster_metadata-0/00000000000000000000.log"
-    text = world.java("dump-log", "--cluster-metadata-decoder", "--files", log)
+    text = world.decoded("cluster-metadata", log)
     check("isvalid: false" not in text, "an invalid batch in the metadata log")
     found = []
     for line in text.splitlines():

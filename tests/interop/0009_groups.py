@@ -152,8 +152,7 @@ def test_console_consumer_in_both_protocols_over_kill_9(world):
     check_equal(listed(world, broker), {"classic": ("Classic", "consumer"),
                                         "consumer": ("Consumer", "consumer")}, "kafka-groups")
     segments = sorted(broker.data.glob("__consumer_offsets-*/*.log"))
-    out = "".join(world.java("dump-log", "--offsets-decoder", "--files", s)
-                  for s in segments if s.stat().st_size > 0)
+    out = "".join(world.decoded("offsets", s) for s in segments if s.stat().st_size > 0)
     check_in('"type":"2","data":{"group":"classic"}', out)
     check_in('"type":"8","data":{"groupId":"consumer"', out)
     check("isvalid: false" not in out, "an invalid batch")

@@ -54,7 +54,7 @@ def consume(world, broker, topic, isolation, *arguments):
 def decoded(world, broker, partition="__transaction_state-0"):
     """What DumpLogSegments reads from the coordinator's log."""
     segment = broker.data / partition / "00000000000000000000.log"
-    return world.java("dump-log", "--transaction-log-decoder", "--files", segment)
+    return world.decoded("transaction-log", segment)
 
 
 def test_librdkafka(world):

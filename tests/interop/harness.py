@@ -292,6 +292,16 @@ class World:
             self._java = JavaTools()
         return self._java
 
+    def decoded(self, topic, path):
+        """What kafka-dump-log says of a log with its decoder for `topic`; ours must say the same. The log
+        may grow meanwhile."""
+        text = self.java("dump-log", f"--{topic}-decoder", "--files", path)
+        ours = command([self.millrace, "log", "dump", f"--{topic}-decoder", path])
+        for mine, theirs in zip(ours.splitlines(), text.splitlines()):
+            check_equal(mine, theirs, f"a line of `log dump --{topic}-decoder`")
+        check(len(ours) >= len(text), f"`log dump --{topic}-decoder` says less than Kafka's")
+        return text
+
     def at_end(self, function):
         self._closers.append(function)
 

@@ -16,6 +16,7 @@
 #include "cli/log_dump_json.h"
 #include "cli/log_file.h"
 #include "cli/output.h"
+#include "cli/record_json.h"
 #include "millrace/base/crc32c.h"
 #include "millrace/base/endian.h"
 #include "millrace/record/batch_iterator.h"
@@ -29,6 +30,22 @@ struct Options {
     bool deep = false;
     bool skip_metadata = false;
     bool verify_only = false;
+    RecordDecoder decoder = RecordDecoder::Bytes;
+};
+
+struct DecoderFlag {
+    const char* name;
+    RecordDecoder decoder;
+    const char* text;
+};
+constexpr DecoderFlag kDecoders[] = {
+    {"--offsets-decoder", RecordDecoder::Offsets, "records of __consumer_offsets as JSON"},
+    {"--transaction-log-decoder", RecordDecoder::Transactions,
+     "records of __transaction_state as JSON"},
+    {"--cluster-metadata-decoder", RecordDecoder::Metadata,
+     "records of __cluster_metadata as JSON"},
+    {"--share-group-state-decoder", RecordDecoder::ShareState,
+     "records of __share_group_state as JSON"},
 };
 
 const char* timestamp_word(const record::BatchView& batch) {
@@ -79,12 +96,14 @@ std::string record_line(const Options& options, const record::BatchView& batch,
         if (batch.is_control()) line += control_text(record);
     }
     if (options.print_data && !batch.is_control()) {
+        const DecodedRecord decoded = decode_record(
+            options.decoder, record::record_offset(batch, record).value, record.key, record.value);
         std::string prefix = options.skip_metadata ? "| " : " ";
-        if (record.key) {
-            line += prefix + "key: " + std::string(record.key->text());
+        if (decoded.key) {
+            line += prefix + "key: " + *decoded.key;
             prefix = " ";
         }
-        if (record.value) line += prefix + "payload: " + std::string(record.value->text());
+        if (decoded.payload) line += prefix + "payload: " + *decoded.payload;
     }
     return line;
 }
@@ -272,13 +291,23 @@ void add_log_dump(CLI::App& log, Context& context) {
     command->add_flag("--deep-iteration", options->deep, "records, not only batches");
     command->add_flag("--skip-record-metadata", options->skip_metadata, "keys and values alone");
     command->add_flag("--verify-index-only", options->verify_only, "check indexes, print nothing");
+    std::vector<CLI::Option*> flags;
+    for (const DecoderFlag& flag : kDecoders) {
+        flags.push_back(command->add_flag_callback(
+            flag.name, [options, &flag] { options->decoder = flag.decoder; }, flag.text));
+    }
+    for (CLI::Option* one : flags) {
+        for (CLI::Option* other : flags)
+            if (one != other) one->excludes(other);
+    }
     add_output_option(*command, context);
     command->callback([&context, options] {
+        options->print_data = options->print_data || options->decoder != RecordDecoder::Bytes;
         options->deep = options->deep || options->print_data;
         if (!context.json()) return dump(*options);
         Json items = Json::array();
         for (const std::string& path : options->files) {
-            Json file = dump_json(path, options->deep, options->print_data);
+            Json file = dump_json(path, options->deep, options->print_data, options->decoder);
             if (!file.is_null()) {
                 items.push_back(std::move(file));
                 continue;

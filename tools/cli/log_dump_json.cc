@@ -19,7 +19,22 @@ void put_bytes(Json& json, const std::string& name, const std::optional<ByteView
     }
 }
 
-Json record_json(const record::BatchView& batch, const record::RecordView& record, bool data) {
+/// A decoded part as JSON, or the text that stands for it.
+Json parsed(const std::optional<std::string>& text) {
+    if (!text) return nullptr;
+    Json json = Json::parse(*text, nullptr, false);
+    if (!json.is_discarded()) return json;
+    return is_utf8(*text) ? *text : base64(*text);
+}
+
+struct DumpOptions {
+    bool deep;
+    bool data;
+    RecordDecoder decoder;
+};
+
+Json record_json(const record::BatchView& batch, const record::RecordView& record,
+                 const DumpOptions& options) {
     Json json{{"offset", record::record_offset(batch, record).value},
               {"timestamp", record::record_timestamp(batch, record).value},
               {"keySize", record.key ? Json(record.key->size) : Json(-1)},
@@ -31,14 +46,19 @@ Json record_json(const record::BatchView& batch, const record::RecordView& recor
     json["headerKeys"] = std::move(keys);
     if (batch.is_control()) {
         json["control"] = control_text(record).substr(1);
-    } else if (data) {
+    } else if (options.data && options.decoder != RecordDecoder::Bytes) {
+        const DecodedRecord decoded = decode_record(
+            options.decoder, record::record_offset(batch, record).value, record.key, record.value);
+        json["key"] = parsed(decoded.key);
+        json["value"] = parsed(decoded.payload);
+    } else if (options.data) {
         put_bytes(json, "key", record.key);
         put_bytes(json, "value", record.value);
     }
     return json;
 }
 
-Json batch_json(const record::BatchView& batch, size_t position, bool deep, bool data) {
+Json batch_json(const record::BatchView& batch, size_t position, const DumpOptions& options) {
     const auto codec = batch.compression();
     Json json{{"baseOffset", batch.base_offset().value},
               {"lastOffset", batch.last_offset().value},
@@ -56,21 +76,21 @@ Json batch_json(const record::BatchView& batch, size_t position, bool deep, bool
               {"compression", codec ? record::compression_name(*codec) : "?"},
               {"crc", batch.crc()},
               {"isValid", batch.valid_crc()}};
-    if (!deep) return json;
+    if (!options.deep) return json;
     Json list = Json::array();
     auto records = record::BatchRecords::open(batch);
     record::RecordView record;
     while (records.ok() && records->next(record))
-        list.push_back(record_json(batch, record, data));
+        list.push_back(record_json(batch, record, options));
     json["records"] = std::move(list);
     return json;
 }
 
-Json log_entries(const Buffer& bytes, bool deep, bool data) {
+Json log_entries(const Buffer& bytes, const DumpOptions& options) {
     Json entries = Json::array();
     record::BatchIterator batches(bytes.view());
     while (batches.next()) {
-        entries.push_back(batch_json(batches.batch(), batches.start(), deep, data));
+        entries.push_back(batch_json(batches.batch(), batches.start(), options));
     }
     const size_t left = bytes.size() - batches.valid_bytes();
     if (left > 0) entries.push_back({{"invalidBytes", left}});
@@ -110,14 +130,15 @@ Json producer_entries(const Buffer& bytes) {
 
 }  // namespace
 
-Json dump_json(const std::string& path, bool deep, bool data) {
+Json dump_json(const std::string& path, bool deep, bool data, RecordDecoder decoder) {
+    const DumpOptions options{deep, data, decoder};
     const auto file = [&](const char* kind, Json entries) {
         return Json{{"file", path}, {"kind", kind}, {"entries", std::move(entries)}};
     };
     const int64_t base = offset_in_name(path).value_or(0);
-    if (path.ends_with(".log")) return file("log", log_entries(read_log_file(path), deep, data));
+    if (path.ends_with(".log")) return file("log", log_entries(read_log_file(path), options));
     if (path.ends_with(".checkpoint")) {
-        return file("metadataSnapshot", log_entries(read_log_file(path), deep, data));
+        return file("metadataSnapshot", log_entries(read_log_file(path), options));
     }
     if (path.ends_with(".txnindex")) return file("txnIndex", txn_entries(read_log_file(path)));
     if (path.ends_with(".snapshot"))

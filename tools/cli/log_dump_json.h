@@ -4,11 +4,12 @@
 #include <string>
 
 #include "cli/output.h"
+#include "cli/record_json.h"
 
 namespace millrace::cli {
 
 /// {"file", "kind", "entries"}; batches carry their records when `deep`, keys and values when
-/// `data` too. Null for a file that is none of a log's.
-Json dump_json(const std::string& path, bool deep, bool data);
+/// `data` too, as `decoder` reads them. Null for a file that is none of a log's.
+Json dump_json(const std::string& path, bool deep, bool data, RecordDecoder decoder);
 
 }  // namespace millrace::cli
