@@ -34,6 +34,18 @@ namespace {
 constexpr LogChannel kLog{"app"};
 constexpr int kExitOk = 0;
 constexpr int kExitFailed = 1;
+
+/// What to do about a node that cannot go on (broker::NodeEvents::on_fatal).
+const char* fix_of(Errc errc) {
+    if (errc == Errc::Unsupported) {
+        return "a newer version wrote this metadata: start that version, or a later one";
+    }
+    if (errc == Errc::Corrupt) {
+        return "restore the metadata directory from a copy; where other voters run, format it anew "
+               "and replace this voter (millrace quorum remove-voter, then add-voter)";
+    }
+    return "repair or replace the device, then start the node again";
+}
 /// Requests in flight get this long after the controlled shutdown.
 constexpr Duration kDrainTime = seconds(5);
 
@@ -182,7 +194,7 @@ class Run {
         node_ = std::make_unique<broker::Node>(
             runtime_.env(ShardId(0)), config_,
             broker::NodeEvents{[this] { on_ready(); },
-                               [this](const std::string& cause) { on_fatal(cause); }});
+                               [this](const Status& cause) { on_fatal(cause); }});
         runtime_.run([this](ShardId) { start(); });
         return exit_code_;
     }
@@ -285,8 +297,8 @@ class Run {
         cli::print_failure({kExitFailed, problem, fix}, options_.json);
     }
 
-    void on_fatal(const std::string& cause) {
-        print_error(cause, "repair or replace the device, then start the node again");
+    void on_fatal(const Status& cause) {
+        print_error(cause.message(), fix_of(cause.errc()));
         exit_code_ = kExitFailed;
         runtime_.stop();
     }

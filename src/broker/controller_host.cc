@@ -1,7 +1,10 @@
 // src/broker/controller_host.cc: commands in, records to the quorum, committed records to images.
 #include "broker/controller_host.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "millrace/base/log.h"
@@ -92,7 +95,7 @@ void ControllerHost::run_here(metadata::ControllerRequest request, metadata::Req
 void ControllerHost::carry_out() {
     if (stopped_) return;
     metadata::ControllerOutput output = std::exchange(output_, {});
-    if (!output.fatal.ok()) return stop_with(output.fatal.to_string());
+    if (!output.fatal.ok()) return stop_with("records", output.fatal);
     if (output.upgrade_kraft_version) quorum_.upgrade_kraft_version();
     for (metadata::BatchToAppend& batch : output.append) {
         const auto count = static_cast<int64_t>(batch.values.size());
@@ -132,12 +135,12 @@ void ControllerHost::on_load_snapshot(MetadataSnapshotSource& source) {
         {id.end_offset - 1, id.epoch, source.last_contained_log_timestamp()});
     while (true) {
         Result<std::optional<MetadataBatch>> batch = source.next();
-        if (!batch.ok()) return stop_with("snapshot: " + batch.status().to_string());
+        if (!batch.ok()) return stop_with("snapshot", batch.status());
         if (!*batch) break;
         for (const Buffer& value : (*batch)->records) {
             Result<metadata::Record> record = metadata::decode_record(value, id.end_offset);
             Status status = record.ok() ? reader.on_record(*record) : record.status();
-            if (!status.ok()) return stop_with("snapshot: " + status.to_string());
+            if (!status.ok()) return stop_with("snapshot", status);
         }
     }
     const metadata::ImagePtr image = reader.finish();
@@ -159,7 +162,7 @@ void ControllerHost::apply_batch(const MetadataBatch& batch) {
         Status status = record.ok() ? loader_.on_record(offset, batch.epoch,
                                                         batch.append_timestamp, *record)
                                     : record.status();
-        if (!status.ok()) return stop_with(status.to_string());
+        if (!status.ok()) return stop_with("records", status);
         if (!machine_.active()) records.push_back(std::move(*record));
         offset = offset + 1;
     }
@@ -225,7 +228,7 @@ void ControllerHost::on_snapshot_due() {
     Result<std::unique_ptr<MetadataSnapshotSink>> sink =
         quorum_.begin_snapshot(image->provenance.offset);
     if (!sink.ok()) {
-        if (sink.status().errc() != Errc::AlreadyExists) stop_with(sink.status().to_string());
+        if (sink.status().errc() != Errc::AlreadyExists) stop_with("snapshot", sink.status());
         return;
     }
     const std::vector<metadata::Record> records = metadata::snapshot_records(*image);
@@ -234,20 +237,20 @@ void ControllerHost::on_snapshot_due() {
         const size_t to = std::min(records.size(), from + kSnapshotChunkRecords);
         for (size_t i = from; i < to; ++i) values.push_back(metadata::encode_record(records[i]));
         const Status status = (*sink)->append(std::move(values));
-        if (!status.ok()) return stop_with("snapshot: " + status.to_string());
+        if (!status.ok()) return stop_with("snapshot", status);
     }
     const Status status = (*sink)->finish();
-    if (!status.ok()) return stop_with("snapshot: " + status.to_string());
+    if (!status.ok()) return stop_with("snapshot", status);
     log_info(kLog, "snapshot up to offset {} written, {} records", image->provenance.offset.value,
              records.size());
 }
 
-void ControllerHost::on_fatal(const Status& cause) { stop_with(cause.to_string()); }
+void ControllerHost::on_fatal(const Status& cause) { stop_with("quorum", cause); }
 
-void ControllerHost::stop_with(const std::string& cause) {
+void ControllerHost::stop_with(std::string_view doing, const Status& cause) {
     if (stopped_) return;
     stopped_ = true;
-    events_.on_fatal("metadata: " + cause);
+    events_.on_fatal(Status(cause.errc(), fmt::format("metadata {}: {}", doing, cause.message())));
 }
 
 }  // namespace millrace::broker

@@ -31,7 +31,7 @@ class ControllerHost final : public ControllerLink, public QuorumListener {
     };
     struct Events {
         MoveFunction<void(const metadata::ImageLoader::Published&)> on_publish;
-        MoveFunction<void(const std::string&)> on_fatal;
+        MoveFunction<void(const Status&)> on_fatal;
     };
     ControllerHost(const env::Env& env, QuorumDriver& quorum, metadata::ControllerOptions options,
                    Settings settings, Events events);
@@ -66,7 +66,7 @@ class ControllerHost final : public ControllerLink, public QuorumListener {
     /// Tells the machine who votes, at which kraft.version.
     void learn_quorum();
     void publish();
-    void stop_with(const std::string& cause);
+    void stop_with(std::string_view doing, const Status& cause);
 
     env::Env env_;
     QuorumDriver& quorum_;

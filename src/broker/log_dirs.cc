@@ -1,6 +1,8 @@
 // src/broker/log_dirs.cc: opening, loading, checkpointing and closing of the log directories.
 #include "millrace/broker/log_dirs.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -315,7 +317,8 @@ void LogDirs::take_offline(LogDir& dir, const std::string& reason) {
     const bool none_left = std::none_of(dirs_.begin(), dirs_.end(),
                                         [](const auto& other) { return other->online; });
     if (dir.path == config_.metadata_log_dir || none_left) {
-        events_.on_fatal("the log directory " + dir.path + " failed (" + reason + ")");
+        events_.on_fatal(Status(
+            Errc::IoError, fmt::format("the log directory {} failed ({})", dir.path, reason)));
     }
 }
 

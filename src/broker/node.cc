@@ -93,7 +93,7 @@ struct Node::Impl {
           events(std::move(ev)),
           log_dirs(env, config,
                    {[this](LogDir& dir) { on_directory_offline(dir); },
-                    [this](const std::string& cause) { fail(cause); }}),
+                    [this](const Status& cause) { fail(cause); }}),
           lifecycle({milliseconds(c.broker_heartbeat_interval_ms), seconds(300)}) {
         Rng rng(env.seed);
         incarnation = Uuid::from_random_bits(rng.next(), rng.next());
@@ -106,7 +106,7 @@ struct Node::Impl {
         if (controller) controller->answer_waiting();
     }
 
-    void fail(const std::string& cause) {
+    void fail(const Status& cause) {
         if (dead) return;
         dead = true;
         events.on_fatal(cause);
@@ -208,7 +208,7 @@ Status Node::Impl::start() {
                                  config.node_id},
         ControllerHost::Events{
             [this](const metadata::ImageLoader::Published& published) { on_publish(published); },
-            [this](const std::string& cause) { fail(cause); }});
+            [this](const Status& cause) { fail(cause); }});
     shard = std::make_unique<Shard>(ShardParts{env, config, log_dirs, *controller});
     shard->quorum = quorum.get();
     quorum->add_listener(controller.get());

@@ -141,8 +141,8 @@ class World {
         format(ports_, config_);
         node_ = std::make_unique<broker::Node>(
             ports_.env(), config_,
-            broker::NodeEvents{[this] { ready_ = true; }, [](const std::string& cause) {
-                                   std::fprintf(stderr, "error: %s\n", cause.c_str());
+            broker::NodeEvents{[this] { ready_ = true; }, [](const Status& cause) {
+                                   std::fprintf(stderr, "error: %s\n", cause.to_string().c_str());
                                    std::exit(1);
                                }});
         check(node_->start());

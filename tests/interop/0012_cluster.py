@@ -3,6 +3,7 @@
 """Clusters of three: elections, replication, kill -9 of leaders and controllers, stops and restarts."""
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -253,6 +254,28 @@ def test_all_nodes_killed_at_once_come_back(world):
     for node in cluster.nodes:
         node.start(wait=False)
     cluster.wait_for_brokers(3)
+    cluster.wait_for_isr("birds", 3)
+    check_all_there(cluster, "birds", wanted)
+    cluster.wait_for_identical("birds")
+
+
+def test_a_rolled_back_disk_loses_nothing(world):
+    """A node comes back with a copy of its disk from before: its broker epoch betrays it."""
+    cluster = Cluster(world)
+    cluster.create("birds", min_insync_replicas=2)
+    producer = Producer(cluster, "birds")
+    producer.feed(1)
+    node, copy = cluster.node(3), world.folder / "copy"
+    node.stop()
+    shutil.copytree(node.data, copy)
+    node.start(wait=False)
+    cluster.wait_for_isr("birds", 3)
+    producer.feed(2)
+    wanted = producer.stop()
+    node.stop()
+    shutil.rmtree(node.data)
+    copy.rename(node.data)
+    node.start(wait=False)
     cluster.wait_for_isr("birds", 3)
     check_all_there(cluster, "birds", wanted)
     cluster.wait_for_identical("birds")

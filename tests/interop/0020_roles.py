@@ -254,6 +254,36 @@ def test_an_unclean_election_is_said_loudly(world):
     check_equal(values("hasty"), ["first"], "records of the hasty topic")
 
 
+def test_metadata_of_a_newer_version_is_refused(world):
+    """A record that this version does not know ends the node with cause and cure; nothing is
+    written, so that the version that knows it finds all as it was."""
+    node = world.broker()
+    node.stop()
+    log = node.data / "__cluster_metadata-0" / "00000000000000000000.log"
+    known, position = log.read_bytes(), 0
+    while position < len(known):
+        base, size, epoch = struct.unpack_from(">qii", known, position)
+        (last_delta,) = struct.unpack_from(">i", known, position + 23)
+        position += 12 + size
+    for value, cause in ((b"\x01\x02\x63abc", "TopicRecord (type 2) has version 99"),
+                         (b"\x01\xf4\x03\x00abc", "unknown type 500")):
+        newer = wire.batch([value])
+        newer = (struct.pack(">q", base + last_delta + 1) + newer[8:12] + struct.pack(">i", epoch) +
+                 newer[16:])
+        log.write_bytes(known + newer)
+        told = len(node.log.read_text())
+        node.start(wait=False)
+        wait_for(lambda: not node.alive(), "the node to end")
+        check_equal(node.process.returncode, 1, "exit code")
+        said = node.log.read_text()[told:]
+        check(f"error: metadata records: metadata record at offset {base + last_delta + 1}" in said
+              and cause in said and "fix: a newer version wrote this metadata" in said, said)
+        check(log.read_bytes().startswith(known + newer), "the log is as it was")
+        node.kill()
+    log.write_bytes(known)
+    node.start()
+
+
 def test_strangers_on_the_controller_port(world):
     if world.kind == "kafka":
         return  # it stops at some of these

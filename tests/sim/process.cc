@@ -100,9 +100,9 @@ void Process::start() {
                                world_.say("ready");
                                if (state_ == State::Starting) state_ = State::Up;
                            },
-                           [this](const std::string& cause) {
-                               world_.say("fatal: " + cause);
-                               last_error_ = cause;
+                           [this](const Status& cause) {
+                               world_.say("fatal: " + cause.to_string());
+                               last_error_ = cause.to_string();
                                fatal_ = true;
                            }});
     world_.say("start of process " + std::to_string(incarnation_));

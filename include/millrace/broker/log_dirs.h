@@ -35,7 +35,7 @@ class LogDirs {
   public:
     struct Events {
         MoveFunction<void(LogDir&)> on_offline;          // after a failure while running
-        MoveFunction<void(const std::string&)> on_fatal;  // nothing left to serve from
+        MoveFunction<void(const Status&)> on_fatal;  // nothing left to serve from
     };
     LogDirs(const env::Env& env, const BrokerConfig& config, Events events);
     ~LogDirs();

@@ -21,8 +21,9 @@ namespace millrace::broker {
 struct NodeEvents {
     /// The node is unfenced: listeners may accept.
     MoveFunction<void()> on_ready;
-    /// The node cannot go on; the process should end with exit code 1.
-    MoveFunction<void(const std::string& cause)> on_fatal;
+    /// The node cannot go on; the process should end with exit code 1. Corrupt and Unsupported
+    /// speak of the metadata that it read, anything else of a device.
+    MoveFunction<void(const Status& cause)> on_fatal;
 };
 
 class Node {

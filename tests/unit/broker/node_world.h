@@ -64,7 +64,7 @@ class NodeWorld {
         node = std::make_unique<Node>(
             env::Env{clock, timers, disk, background, shards_, peers_, ++starts_}, *config,
             NodeEvents{[this] { ready = true; },
-                       [this](const std::string& cause) { fatal = cause; }});
+                       [this](const Status& cause) { fatal = cause.to_string(); }});
         ASSERT_TRUE(node->start().ok());
         for (int i = 0; i < 200 && !ready; ++i) run(milliseconds(50));
         ASSERT_TRUE(ready) << fatal;
