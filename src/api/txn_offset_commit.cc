@@ -150,6 +150,9 @@ void handle_txn_offset_commit(RequestContext&& context, Request request, Reply<R
     if (operation->request.topics.empty()) {
         return operation->reply.send(std::move(operation->response));
     }
+    if (operation->request.group_id.empty()) {
+        return commit_finish(*operation, ErrorCode::InvalidGroupId);
+    }
     const auto route =
         operation->context.shard().coordinators().group_route(operation->request.group_id);
     if (route.error != ErrorCode::None) return commit_finish(*operation, route.error);

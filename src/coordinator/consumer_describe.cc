@@ -53,6 +53,11 @@ void describe_consumer_groups(GroupContext& context, RequestId id,
     for (const std::string& group_id : request.group_ids) {
         Response::DescribedGroup& answer = response.groups.emplace_back();
         answer.group_id = group_id;
+        if (group_id.empty()) {
+            answer.error_code = code(ErrorCode::InvalidGroupId);
+            answer.error_message.reset();
+            continue;
+        }
         const Group* known = context.core.committed().find(group_id);
         if (known == nullptr || !known->is_consumer()) {
             answer.error_code = code(ErrorCode::GroupIdNotFound);

@@ -225,8 +225,11 @@ class GroupCoordinator::Impl {
         MILLRACE_ASSERT(request.groups.size() == 1, "the handler asks for one group at a time");
         fetch_offsets(context_, tick, id, request, out);
     }
-    void serve(const Tick& tick, RequestId id, const GroupCaller&,
+    void serve(const Tick& tick, RequestId id, const GroupCaller& caller,
                const wire::OffsetDeleteRequest& request, Output& out) {
+        if (request.group_id.empty()) {
+            return refuse(id, request, caller.version, ErrorCode::InvalidGroupId, out);
+        }
         delete_offsets(context_, tick, id, request, out);
     }
     void serve(const Tick&, RequestId id, const GroupCaller&,

@@ -104,9 +104,17 @@ class Loop {
 };
 
 /// Offset commits of groups without members, one group a connection.
+/// Of groups prefix0, prefix1 and so on: more of them than there are partitions are enough.
+void await_coordinators(Client& client, const char* prefix, uint64_t groups) {
+    constexpr uint64_t kEnough = 300;
+    for (uint64_t i = 0; i < std::min(groups, kEnough); ++i) {
+        await_coordinator(client, prefix + std::to_string(i), 0);
+    }
+}
+
 void run_commits(const Options& options) {
     Client client(port_of(options), static_cast<size_t>(options.number("connections", 16)));
-    await_coordinator(client, "commit-0", 0);
+    await_coordinators(client, "commit-", client.connections());
     std::vector<wire::OffsetCommitRequest> requests;
     for (size_t c = 0; c < client.connections(); ++c) {
         requests.push_back(commit_of(options, "commit-" + std::to_string(c)));
@@ -127,8 +135,8 @@ void run_commits(const Options& options) {
 
 void run_fill(const Options& options) {
     Client client(port_of(options), 4);
-    await_coordinator(client, "fill-0", 0);
     const auto groups = static_cast<uint64_t>(options.number("groups", 1000));
+    await_coordinators(client, "fill-", groups);
     const uint64_t wanted = groups * static_cast<uint64_t>(options.number("rounds", 1));
     uint64_t at = 0;
     Loop loop(client, 4, [&](size_t c, Client::Answer then) {

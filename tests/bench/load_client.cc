@@ -247,8 +247,8 @@ void await_coordinator(Client& client, const std::string& key, int8_t type) {
     ask_until(client, beat, 4, [](wire::Reader& reader) {
         wire::HeartbeatResponse response;
         if (!response.decode(reader, 4)) die("Heartbeat");
-        // COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR
-        return response.error_code < 14 || response.error_code > 16;
+        // UNKNOWN_MEMBER_ID; Kafka answers heartbeats with no error while it loads.
+        return response.error_code == 25;
     });
 }
 

@@ -8,6 +8,8 @@ from harness import check, check_equal, check_in, command, main, wait_for
 
 (OFFSET_COMMIT, OFFSET_FETCH, FIND, JOIN, HEARTBEAT, LEAVE, SYNC, DESCRIBE, INIT, ADD, ADD_OFFSETS,
  END, TXN_COMMIT, DELETE, CONSUMER) = 8, 9, 10, 11, 12, 13, 14, 15, 22, 24, 25, 26, 28, 42, 68
+LIST, MARKERS, OFFSET_DELETE, PRODUCERS, DESCRIBE_TXNS, LIST_TXNS, CONSUMER_DESCRIBE = \
+    16, 27, 47, 61, 65, 66, 69
 LONGEST = "i" * 32767
 BINARY = b"\x00\x01\n\t \xc3\xa9"
 UNKNOWN, OK, UNKNOWN_PARTITION, TOO_MUCH_METADATA, ILLEGAL_GENERATION, BAD_PROTOCOL, INVALID_GROUP = \
@@ -16,6 +18,7 @@ UNKNOWN_MEMBER, BAD_SESSION, INVALID_REQUEST, BAD_EPOCH, BAD_STATE, BAD_MAPPING,
     25, 26, 42, 47, 48, 49, 50
 NOT_FOUND, MEMBER_ID_REQUIRED, BAD_ASSIGNOR, BAD_REGEX, FENCED, NOT_COORDINATOR = \
     69, 79, 112, 128, 90, 16
+FENCED_MEMBER, FENCED_COORDINATOR, NO_ID = 110, 52, 105
 
 
 def data(payload):
@@ -109,14 +112,91 @@ def consumer(group, member="m", epoch=0, regex=None, topics=(), assignor=None, i
                          + compact(regex) + compact(assignor) + owned + b"\0"), "flexible"
 
 
+def compact_array(items):
+    return unsigned(len(items) + 1) + b"".join(items)
+
+
+def find(key, kind):
+    return FIND, 1, wire.string(key) + bytes([kind]), 4
+
+
+def fetch_offsets(group, topic="birds", partition=0):
+    topics = wire.array([wire.string(topic) + wire.array([struct.pack(">i", partition)])])
+    return OFFSET_FETCH, 5, wire.string(group) + topics, "offset fetch"
+
+
+def delete_offsets(group, topic="birds", partition=0):
+    topics = wire.array([wire.string(topic) + wire.array([struct.pack(">i", partition)])])
+    return OFFSET_DELETE, 0, wire.string(group) + topics, "offset delete"
+
+
+def list_groups(states=(), types=()):
+    return LIST, 5, compact_array([*map(compact, states)]) + compact_array([*map(compact, types)]) + b"\0", \
+        "flexible"
+
+
+def describe_consumers(group):
+    return CONSUMER_DESCRIBE, 0, compact_array([compact(group)]) + b"\0\0", "described"
+
+
+def describe_txn(tid):
+    return DESCRIBE_TXNS, 0, compact_array([compact(tid)]) + b"\0", "described"
+
+
+def list_txns(states=(), producers=(), pattern=None):
+    return LIST_TXNS, 2, (compact_array([*map(compact, states)])
+                          + compact_array([struct.pack(">q", p) for p in producers])
+                          + struct.pack(">q", -1) + compact(pattern) + b"\0"), "flexible"
+
+
+def flexible_topic(topic, partition):
+    return compact_array([compact(topic) + compact_array([struct.pack(">i", partition)]) + b"\0"])
+
+
+def describe_producers(topic="birds", partition=0):
+    return PRODUCERS, 0, flexible_topic(topic, partition) + b"\0", "producers"
+
+
+def marker(producer, topic="birds", partition=0, coordinator=0):
+    return MARKERS, 1, compact_array([struct.pack(">qh?", *producer, True) + flexible_topic(topic, partition)
+                                      + struct.pack(">i", coordinator) + b"\0"]) + b"\0", "markers"
+
+
+def nested_code(r, shape):
+    """The code of the first partition of the first topic, in a flexible response."""
+    r.take("b")
+    if shape == "producers":
+        r.take("i")
+    else:  # markers: one, its producer id
+        r.take("bq")
+    r.take("b")
+    name = r.take("B") - 1
+    r.at += name
+    return r.take("bih")[2]
+
+
 def answer(connection, request):
     """The error code of a request's answer, the first one where there are many."""
     api, version, body, shape = request
-    r = connection.ask(api, version, body, header=2 if shape == "flexible" else 1)
+    flexible = shape in ("flexible", "described", "producers", "markers")
+    r = connection.ask(api, version, body, header=2 if flexible else 1)
     if shape == 4:  # throttle time, then the code
         return r.take("ih")[1]
     if shape == "flexible":
         return r.take("bih")[2]
+    if shape == "described":  # throttle time, then an array
+        return r.take("bibh")[3]
+    if shape in ("producers", "markers"):
+        return nested_code(r, shape)
+    if shape == "offset delete":
+        code, _ = r.take("hi")
+        topics = r.array(lambda: (r.string(), r.array(lambda: r.take("ih")[1])))
+        return code or topics[0][1][0]
+    if shape == "offset fetch":
+        r.take("i")
+        topics = r.array(lambda: (r.string(), r.array(
+            lambda: (r.take("iqi"), r.string(), r.take("h"))[2])))
+        return r.take("h") or topics[0][1][0]
     if shape in ("commit", "txn commit"):
         r.take("i")
         return r.array(lambda: (r.string(), r.array(lambda: r.take("ih")[1])))[0][1][0]
@@ -209,6 +289,26 @@ GROUPS = {
     "consumer: an unknown assignor": (consumer("c", assignor="zzz"), BAD_ASSIGNOR),
     "consumer: an empty instance": (consumer("c", instance=" "), INVALID_REQUEST),
     "consumer: binary ids": (consumer(BINARY, member=BINARY, topics=["birds"]), OK),
+    "consumer: an epoch of the future": (consumer(BINARY, member=BINARY, epoch=99), FENCED_MEMBER),
+    "consumer: a stranger's epoch": (consumer(BINARY, member="m", epoch=1), UNKNOWN_MEMBER),
+    "consumer: a static member that is none": (consumer(BINARY, member="m", epoch=-2, instance="i"),
+                                               UNKNOWN_MEMBER),
+    "find: a kind that is none": (find("g", 9), INVALID_REQUEST),
+    "find: an empty group id": (find("", 0), OK),
+    "find: a share key that is none": (find("g", 2), INVALID_REQUEST),
+    "fetch: unknown group": (fetch_offsets("nobody"), OK),
+    "fetch: empty group id": (fetch_offsets(""), OK),
+    "fetch: a topic that is gone": (fetch_offsets("g", topic="gone"), OK),
+    "fetch: a partition that is none": (fetch_offsets("g", partition=-7), OK),
+    "offset delete: unknown group": (delete_offsets("nobody"), NOT_FOUND),
+    "offset delete: empty group id": (delete_offsets(""), INVALID_GROUP),
+    "offset delete: a topic that is gone": (delete_offsets("g", topic="gone"), UNKNOWN_PARTITION),
+    "offset delete: a partition that is none": (delete_offsets("g", partition=-7), UNKNOWN_PARTITION),
+    "list: a state that is none": (list_groups(states=["Hungry"]), OK),
+    "list: a kind that is none": (list_groups(types=["zoo"]), OK),
+    "describe consumers: unknown group": (describe_consumers("nobody"), NOT_FOUND),
+    "describe consumers: empty group id": (describe_consumers(""), INVALID_GROUP),
+    "describe consumers: a classic one": (describe_consumers("new"), NOT_FOUND),
 }
 
 
@@ -287,6 +387,21 @@ TRANSACTIONS = {
     "end: unknown id": (end("nobody", (1, 0)), BAD_MAPPING),
     "end: foreign producer": (end("healthy", (424242, 0)), BAD_MAPPING),
     "commit: nobody's transaction": (txn_commit("nobody", "g", (424242, 0)), BAD_MAPPING),
+    "commit: empty id": (txn_commit("", "g", (424242, 0)), INVALID_REQUEST),
+    "commit: empty group id": (txn_commit("healthy", "", (424242, 0)), INVALID_GROUP),
+    "find: empty id": (find("", 1), OK),
+    "describe: unknown id": (describe_txn("nobody"), NO_ID),
+    "describe: empty id": (describe_txn(""), INVALID_REQUEST),
+    "list: a state that is none": (list_txns(states=["Hungry"]), OK),
+    "list: a producer that is none": (list_txns(producers=[-9]), OK),
+    "list: an illegal pattern": (list_txns(pattern="("), BAD_REGEX),
+    "producers: a topic that is gone": (describe_producers("gone"), UNKNOWN_PARTITION),
+    "producers: a partition that is none": (describe_producers(partition=-7), UNKNOWN_PARTITION),
+    "marker: a topic that is gone": (marker((424242, 0), "gone"), UNKNOWN_PARTITION),
+    "marker: a stranger": (marker((424242, 0)), OK),
+    "marker: an epoch that is past": (marker((424242, -1)), (BAD_EPOCH, UNKNOWN)),
+    "marker: a coordinator of the future": (marker((424242, 0), coordinator=7), OK),
+    "marker: a coordinator of the past": (marker((424242, 0), coordinator=6), FENCED_COORDINATOR),
 }
 
 
