@@ -114,12 +114,14 @@ PartitionIndex CoordinatorHost::partition_of(CoordinatorKind kind, std::string_v
     const metadata::TopicImage* topic =
         impl_->shard.image().topics.find(std::string_view(internal.name));
     const Impl::KeySpace& space = impl_->key_spaces[static_cast<size_t>(kind)];
-    auto count = static_cast<int32_t>(impl_->shard.config().number(internal.partitions_key));
-    if (topic != nullptr) {
-        count = topic->id == space.topic_id ? space.count
-                                            : static_cast<int32_t>(topic->partitions.size());
-    }
-    return PartitionIndex(coordinator::coordinator_partition(key, count));
+    const auto count = [&] {
+        if (topic == nullptr) {
+            return static_cast<int32_t>(impl_->shard.config().number(internal.partitions_key));
+        }
+        return topic->id == space.topic_id ? space.count
+                                           : static_cast<int32_t>(topic->partitions.size());
+    };
+    return PartitionIndex(coordinator::coordinator_partition(key, count()));
 }
 
 CoordinatorHost::Route CoordinatorHost::route(CoordinatorKind kind, std::string_view key) const {

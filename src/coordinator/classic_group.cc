@@ -28,11 +28,6 @@ std::vector<ClassicProtocol> protocols_of(const wire::JoinGroupRequest& request)
     return protocols;
 }
 
-bool ClassicMember::supports(const std::string& protocol) const {
-    return std::any_of(protocols.begin(), protocols.end(),
-                       [&](const ClassicProtocol& p) { return p.name == protocol; });
-}
-
 Buffer ClassicMember::metadata(const std::string& protocol) const {
     for (const ClassicProtocol& p : protocols) {
         if (p.name == protocol) return p.metadata;
@@ -123,7 +118,31 @@ void ClassicGroup::add(ClassicMember added) {
     pending_members.erase(added.id);
     added.order = next_order++;
     const std::string key = added.id;
+    if (const ClassicMember* before = member(key)) count_protocols(*before, false);
+    count_protocols(added, true);
     members.insert_or_assign(key, std::move(added));
+}
+
+void ClassicGroup::count_protocols(const ClassicMember& changed, bool comes) {
+    std::set<std::string_view> names;  // a member may list one twice
+    for (const ClassicProtocol& p : changed.protocols) {
+        if (!names.insert(p.name).second) continue;
+        size_t& known = supporters[p.name];
+        known = comes ? known + 1 : known - 1;
+        if (known == 0) supporters.erase(p.name);
+    }
+}
+
+bool ClassicGroup::all_support(const std::string& name) const {
+    const auto known = supporters.find(name);
+    return known != supporters.end() && known->second == members.size();
+}
+
+void ClassicGroup::set_protocols(ClassicMember& changed, std::vector<ClassicProtocol> known) {
+    const bool counted = member(changed.id) == &changed;
+    if (counted) count_protocols(changed, false);
+    changed.protocols = std::move(known);
+    if (counted) count_protocols(changed, true);
 }
 
 void ClassicGroup::remove(const std::string& member_id) {
@@ -136,6 +155,7 @@ void ClassicGroup::remove(const std::string& member_id) {
             static_members.erase(mapped);
         }
     }
+    count_protocols(it->second, false);
     members.erase(it);
     pending_members.erase(member_id);
     pending_sync.erase(member_id);
@@ -161,10 +181,8 @@ bool ClassicGroup::accepts(const std::string& type,
     if (type.empty() || wanted.empty()) return state == ClassicState::Dead;
     if (members.empty()) return true;
     if (!protocol_type || *protocol_type != type) return false;
-    return std::any_of(wanted.begin(), wanted.end(), [&](const ClassicProtocol& p) {
-        return std::all_of(members.begin(), members.end(),
-                           [&](const auto& e) { return e.second.supports(p.name); });
-    });
+    return std::any_of(wanted.begin(), wanted.end(),
+                       [&](const ClassicProtocol& p) { return all_support(p.name); });
 }
 
 std::string ClassicGroup::vote() const {
@@ -172,10 +190,7 @@ std::string ClassicGroup::vote() const {
     // What all know is among what anybody knows: looked up once, not once for each member.
     std::map<std::string, size_t> votes;
     for (const ClassicProtocol& p : members.begin()->second.protocols) {
-        if (std::all_of(members.begin(), members.end(),
-                        [&](const auto& e) { return e.second.supports(p.name); })) {
-            votes.emplace(p.name, 0);
-        }
+        if (all_support(p.name)) votes.emplace(p.name, 0);
     }
     for (const auto& [member_id, m] : members) {
         for (const ClassicProtocol& p : m.protocols) {

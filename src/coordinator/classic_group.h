@@ -56,7 +56,6 @@ struct ClassicMember {
     std::optional<ParkedRequest> sync;
 
     bool waits() const { return join.has_value() || sync.has_value(); }
-    bool supports(const std::string& protocol) const;
     /// The bytes for a protocol; empty when it is not among them.
     Buffer metadata(const std::string& protocol) const;
 };
@@ -79,6 +78,8 @@ struct ClassicGroup {
     Duration delay{};            // of the initial rebalance: the running wait,
     Duration delay_remaining{};  // and what may still follow
     uint64_t next_order = 0;
+    /// How many members know a protocol: asked at every join, of groups of thousands too.
+    std::map<std::string, size_t> supporters;
 
     /// REQUIRES: a move of the table in coordinators.md 3.1.
     void transition(ClassicState to, WallMs wall);
@@ -98,6 +99,8 @@ struct ClassicGroup {
     int32_t max_rebalance_timeout_ms() const;
 
     void add(ClassicMember member);
+    /// What `member`, one of this group or not yet, says of itself now.
+    void set_protocols(ClassicMember& member, std::vector<ClassicProtocol> protocols);
     void remove(const std::string& member_id);
     /// The slot of `from` goes to `to`: place, assignment and leadership stay.
     void rename(const std::string& from, const std::string& to);
@@ -115,6 +118,10 @@ struct ClassicGroup {
     wire::GroupMetadataValue record(const std::map<std::string, Buffer>* assignments) const;
     /// What a loaded record says: Stable with members, else Empty.
     static ClassicGroup from_record(const std::string& id, const wire::GroupMetadataValue& value);
+
+  private:
+    void count_protocols(const ClassicMember& changed, bool comes);
+    bool all_support(const std::string& name) const;
 };
 
 }  // namespace millrace::coordinator

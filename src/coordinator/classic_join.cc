@@ -37,14 +37,14 @@ void refuse(GroupContext& context, const Tick& tick, const Join& join, const std
 
 /// Puts what the request says into the member and parks it. An earlier join of the same member
 /// is answered, or it would never be (KAFKA-20938).
-void park_join(GroupContext& context, const Tick& tick, ClassicMember& member, const Join& join,
-               GroupOutput& out) {
+void park_join(GroupContext& context, const Tick& tick, ClassicGroup& group, ClassicMember& member,
+               const Join& join, GroupOutput& out) {
     if (member.join) {
         answer_join(context, tick, member,
                     join_refused(member.join->version, member.id, ErrorCode::RebalanceInProgress),
                     out);
     }
-    member.protocols = join.protocols;
+    group.set_protocols(member, join.protocols);
     member.session_timeout_ms = join.request.session_timeout_ms;
     member.rebalance_timeout_ms = join.rebalance_timeout_ms();
     member.join = ParkedRequest{join.id, join.caller.version};
@@ -58,7 +58,7 @@ void add_member(GroupContext& context, const Tick& tick, ClassicGroup& group, co
     member.client_id = join.caller.client_id;
     member.client_host = join.caller.client_host;
     member.is_new = true;
-    park_join(context, tick, member, join, out);
+    park_join(context, tick, group, member, join, out);
     if (group.members.empty()) group.protocol_type = join.request.protocol_type;
     if (group.in(ClassicState::PreparingRebalance) && group.previous_state == ClassicState::Empty) {
         group.new_member_added = true;
@@ -78,7 +78,7 @@ void add_member(GroupContext& context, const Tick& tick, ClassicGroup& group, co
 
 void update_and_rebalance(GroupContext& context, const Tick& tick, ClassicGroup& group,
                           ClassicMember& member, const Join& join, GroupOutput& out) {
-    park_join(context, tick, member, join, out);
+    park_join(context, tick, group, member, join, out);
     member.client_id = join.caller.client_id;
     member.client_host = join.caller.client_host;
     prepare_or_complete(context, tick, group, out);
@@ -157,7 +157,7 @@ void answer_replacement(GroupContext& context, const Tick& tick, ClassicGroup& g
             context.timers.cancel({TimerKind::Heartbeat, group_id, replaced.new_id});
             live->rename(replaced.new_id, replaced.old_id);
             ClassicMember& member = *live->member(replaced.old_id);
-            member.protocols = replaced.before.protocols;
+            live->set_protocols(member, replaced.before.protocols);
             member.session_timeout_ms = replaced.before.session_timeout_ms;
             member.rebalance_timeout_ms = replaced.before.rebalance_timeout_ms;
             arm_heartbeat(context, then, *live, member);
@@ -179,7 +179,7 @@ void replace_static(GroupContext& context, const Tick& tick, ClassicGroup& group
     const Replaced replaced{old_id, new_id, old};
     group.rename(old_id, new_id);
     ClassicMember& member = *group.member(new_id);
-    park_join(context, tick, member, join, out);
+    park_join(context, tick, group, member, join, out);
     member.client_id = join.caller.client_id;
     member.client_host = join.caller.client_host;
     arm_heartbeat(context, tick, group, member);
