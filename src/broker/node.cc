@@ -7,6 +7,7 @@
 #include "broker/controller_host.h"
 #include "broker/log_cleaner.h"
 #include "broker/log_maintenance.h"
+#include "broker/throttle_keeper_driver.h"
 #include "millrace/base/log.h"
 #include "millrace/base/rng.h"
 #include "millrace/broker/quorum_driver.h"
@@ -72,6 +73,7 @@ struct Node::Impl {
     std::unique_ptr<Shard> shard;
     std::unique_ptr<LogMaintenance> maintenance;
     std::unique_ptr<LogCleaner> cleaner;  // null when log.cleaner.enable is false
+    std::unique_ptr<ThrottleKeeperDriver> throttle_keeper;
     BrokerLifecycle lifecycle;
     LifecycleOutput lifecycle_output;
     env::TimerId lifecycle_timer = 0;
@@ -254,6 +256,8 @@ void Node::Impl::load_logs() {
                           cleaner = std::make_unique<LogCleaner>(*shard);
                           cleaner->start();
                       }
+                      throttle_keeper = std::make_unique<ThrottleKeeperDriver>(*shard);
+                      throttle_keeper->start();
                       lifecycle.on_logs_loaded(env.clock.now(), lifecycle_output);
                       carry_out_lifecycle();
                   });
@@ -431,6 +435,7 @@ void Node::Impl::close_all() {
     closing = true;
     if (maintenance) maintenance->stop();
     if (cleaner) cleaner->stop();
+    if (throttle_keeper) throttle_keeper->stop();
     shard->stop_partitions();
     log_dirs.close(lifecycle.broker_epoch(), [this, guard = alive] {
         if (!*guard) return;

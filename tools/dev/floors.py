@@ -17,8 +17,8 @@ FLOORS = {
     "metadata": (4, "pure", ("base", "wire", "placement")),
     "replication": (5, "pure", ("base", "metadata")),
     "coordinator": (5, "pure", ("base", "wire", "metadata")),
-    "broker": (6, "ports", ("base", "env", "record", "wire", "raft", "storage", "metadata",
-                            "replication", "coordinator")),
+    "broker": (6, "ports", ("base", "env", "record", "wire", "raft", "storage", "placement",
+                            "metadata", "replication", "coordinator")),
     # env: handlers read the shard's clock, arm the deadline of a request, and ask a disk for its room.
     "api": (7, "ports", ("base", "env", "record", "wire", "metadata", "broker")),
     "net": (8, "os", ("base", "env", "wire", "api")),
