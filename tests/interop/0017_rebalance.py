@@ -22,9 +22,11 @@ class Dev:
     def __init__(self, world, brokers=6, racks="3x2"):
         self.world = world
         self.log = world.folder / "dev.log"
+        self.data = world.folder / "dev"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [world.millrace, "dev", "--brokers", str(brokers), "--racks", racks, "--port", "0"],
+                [world.millrace, "dev", "--brokers", str(brokers), "--port", "0", "--data", self.data,
+                 *(["--racks", racks] if racks else [])],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 cwd=world.folder, preexec_fn=die_with_parent)
         world.at_end(self.end)
@@ -80,9 +82,33 @@ class Dev:
                           for line in shown.splitlines() if "throttled" in line]
         return lines
 
+    def moving(self, driver=None):
+        """Waits until something is under way; a driver must not have ended before."""
+        def found():
+            if driver:
+                check(driver.poll() is None, f"the driver ended with {driver.poll()}")
+            code, out, _ = self.run("reassign-partitions", "status", "-o", "json", code=None)
+            return code == 0 and '"moving"' in out
+        wait_for(found, "moves under way")
+
+    def file_of(self, **topics):
+        """A file of moves: topic=[replicas of partition 0, ...]."""
+        rows = [{"topic": t, "partition": p, "replicas": r}
+                for t, partitions in topics.items() for p, r in enumerate(partitions)]
+        path = self.world.folder / f"{'-'.join(topics)}.json"
+        path.write_text(json.dumps({"partitions": rows}))
+        return path
+
+    def leader(self, topic):
+        found = json.loads(self.run("topic", "describe", topic, "-o", "json"))
+        return found["items"][0]["partitions"][0]["leader"]
+
     def settles(self, look, wanted, what):
         """Brokers learn of the controller's changes a moment later."""
         wait_for(lambda: look() == wanted, f"{what}: {wanted} instead of {look()}", 10)
+
+    def dev(self, *arguments):
+        command([self.world.millrace, "dev", *arguments, "--data", self.data])
 
     def status(self, *arguments, **options):
         return json.loads(self.run("reassign-partitions", "status", *arguments, "-o", "json",
@@ -131,13 +157,7 @@ def test_interrupt_cancel_resume(world):
     dev.run("rebalance-rackaware", "--topics", "big", "--rebalancePlanDir", "plans")
     plan = world.folder / "plans/kafkaRebalancePlan.json"
 
-    def moving(driver):
-        def found():
-            check(driver.poll() is None, f"the driver ended with {driver.poll()}")
-            code, out, _ = dev.run("reassign-partitions", "status", "-o", "json", code=None)
-            return code == 0 and '"moving"' in out
-        wait_for(found, "moves under way")
-
+    moving = dev.moving
     slow = ["reassign-partitions", "apply", plan, "--yes", "--throttle", "20000"]
     driver = dev.start(*slow)
     moving(driver)
@@ -186,9 +206,121 @@ def test_interrupt_cancel_resume(world):
     dev.run("reassign-partitions", "throttle", "50MB/s")
     wait_for(lambda: "moving" not in dev.run("reassign-partitions", "status", "-o", "json"),
              "the end of the moves")
+    # The cluster takes them away without any command, and finds nothing else to take.
+    wait_for(lambda: dev.throttles() == [], "throttles of a killed driver are removed", 30)
     dev.run("reassign-partitions", "resume")
     check_equal(dev.status()["state"], "done", "state after the resume")
     dev.settles(dev.throttles, [], "throttles after the resume")
+
+
+def test_brokers_and_controllers_die_in_mid_plan(world):
+    dev = Dev(world)
+    dev.create("big", [[1004, 1005]], records=4000)
+    driver = dev.start("reassign-partitions", "apply", dev.file_of(big=[[1004, 1006]]), "--yes",
+                       "--throttle", "20000")
+    dev.moving(driver)
+    active = json.loads(dev.run("quorum", "status", "-o", "json"))["items"][0]["leader"]
+    dev.dev("kill", active)
+    dev.run("reassign-partitions", "throttle", "50MB/s")
+    _, err = driver.communicate(timeout=60)
+    check_equal(driver.returncode, 0, f"exit code of a plan over a controller's failover\n{err}")
+    dev.settles(lambda: dev.replicas("big"), [[1004, 1006]], "replicas")
+    dev.dev("start", active)
+    dev.run("health", "--wait", "60s", "--brokers", "6")
+    dev.settles(dev.throttles, [], "throttles after the failover")
+
+    # Driver, leader of the plans and a throttled broker are killed: the next leader clears, also
+    # what the broker that is down had set.
+    keeper = dev.leader("__millrace_plans")
+    lost = next(i for i in (1004, 1005, 1006) if i != keeper)
+    here, there = [i for i in range(1001, 1007) if i not in (keeper, lost)][:2]
+    dev.create("more", [[here, lost]], records=4000)
+    driver = dev.start("reassign-partitions", "apply", dev.file_of(more=[[here, there]]), "--yes",
+                       "--throttle", "20000")
+    dev.moving(driver)
+    check(len([line for line in dev.throttles() if f"broker {lost} " in line]) == 2, "throttled")
+    driver.kill()
+    driver.wait()
+    dev.dev("kill", lost)
+    dev.run("reassign-partitions", "throttle", "50MB/s")
+    dev.dev("kill", keeper)
+    living = ",".join(dev.servers[i - 1001] for i in (here, there))
+
+    def cleared():
+        """Of the records of notes, the last one is a tombstone; none of a lost leader's answers."""
+        code, out, _ = dev.run("consume", "__millrace_plans", "--from", "earliest", "-o", "json",
+                               "-e", server=living, code=None)
+        notes = [json.loads(line) for line in out.splitlines() if "/throttles/" in line]
+        return code == 0 and notes and notes[-1]["value"] is None
+    wait_for(cleared, "the notes are gone", 60)
+    dev.settles(lambda: [p["replicas"] for t in json.loads(dev.run(
+        "cluster", "snapshot", "-o", "json", server=living))["topics"] if t["name"] == "more"
+        for p in t["partitions"]], [[here, there]], "replicas without a driver")
+    dev.dev("start", lost)
+    dev.dev("start", keeper)
+    dev.run("health", "--wait", "60s", "--brokers", "6")
+    dev.settles(dev.throttles, [], "throttles, also of the broker that was down")
+
+
+def test_what_changes_under_a_plan(world):
+    dev = Dev(world, brokers=4, racks=None)
+    # Without racks the fix line says how; a drain then goes by brokers alone.
+    for words in (["rebalance-rackaware"], ["broker", "drain", 1004, "--yes"]):
+        code, _, err = dev.run(*words, code=None)
+        check_equal(code, 1, f"exit code of {words} without racks\n{err}")
+        check_in("--soft rack", err)
+    dev.create("stays", [[1001, 1004]], records=3000)
+    dev.create("goes", [[1001, 1004]], records=3000)
+    dev.run("broker", "drain", 1004, "--yes", "--soft", "rack")
+    check(1004 not in sum(dev.replicas("stays") + dev.replicas("goes"), []), "1004 is drained")
+    dev.run("broker", "undrain", 1004)
+
+    # Drift between the plan and its execution, and dry runs, which change nothing.
+    now = dev.replicas("stays")[0]
+    move = {"topic": "stays", "partition": 0, "from": [1002, 1004], "to": [1004], "wave": 0}
+    (world.folder / "old.json").write_text(json.dumps({"partitions": [
+        {"topic": "stays", "partition": 0, "replicas": [1004, 1002]}], "moves": [move]}))
+    apply = ["reassign-partitions", "apply", "old.json"]
+    code, _, err = dev.run(*apply, "--yes", code=None)
+    check_equal(code, 6, f"exit code of a plan for another cluster\n{err}")
+    check_in("--force", err)
+    check_in("would move 1 partition", dev.run(*apply, "--force", "--dry-run"))
+    check_equal(dev.replicas("stays"), [now], "replicas after a dry run")
+    check_in("would move", dev.run("reassign-partitions", "rollback", "--dry-run"))
+
+    # A topic that is deleted in mid-plan is no failure of the plan.
+    target = [now[0], 1004]
+    driver = dev.start("reassign-partitions", "apply", dev.file_of(stays=[target], goes=[target]),
+                       "--yes", "--throttle", "20000")
+    dev.moving(driver)
+    check_in("would take back", dev.run("reassign-partitions", "cancel", "--dry-run"))
+    dev.run("topic", "delete", "goes", "--yes")
+    dev.run("reassign-partitions", "throttle", "50MB/s")
+    _, err = driver.communicate(timeout=60)
+    check_equal(driver.returncode, 0, f"exit code of a plan of which a topic is gone\n{err}")
+    dev.settles(dev.throttles, [], "throttles")
+    out = dev.run("reassign-partitions", "verify")
+    check_in("Partition goes-0 does not exist any more.", out)
+    check_in("Reassignment of partition stays-0 is completed.", out)
+
+    # A cancel that would leave too few in-sync copies is refused, and done with --force.
+    dev.create("safe", [[1001, 1002]], records=2000)
+    dev.run("config", "set", "topic", "safe", "min.insync.replicas=2",
+            "follower.replication.throttled.replicas=0:1004")
+    dev.run("config", "set", "broker", 1004, "follower.replication.throttled.rate=1")
+    driver = dev.start("reassign-partitions", "apply", dev.file_of(safe=[[1003, 1004]]), "--yes")
+    isr = lambda: next(t["partitions"][0]["isr"] for t in dev.snapshot()["topics"]
+                       if t["name"] == "safe")
+    wait_for(lambda: 1003 in isr(), "1003 is in sync")
+    dev.dev("kill", 1002)
+    wait_for(lambda: sorted(isr()) == [1001, 1003], "1002 is out", 40)
+    code, _, err = dev.run("reassign-partitions", "cancel", code=None)
+    check_equal(code, 1, f"exit code of a cancel below min.insync.replicas\n{err}")
+    check_in("--force", err)
+    check_equal(sorted(isr()), [1001, 1003], "in sync after the refusal")
+    check_in("is cancelled", dev.run("reassign-partitions", "cancel", "--force"))
+    driver.communicate(timeout=60)
+    dev.settles(lambda: sorted(dev.replicas("safe")[0]), [1001, 1002], "replicas after the cancel")
 
 
 def test_refusals_and_the_runbooks_name(world):

@@ -154,8 +154,18 @@ def check_drain(nine):
     check_equal(code, 6, "a broker that is down may come back")
     check_in("--dead", err)
     nine.run("broker", "drain", "1009", "--dead", "--yes")
+    check_equal(nine.replicas_on(1009), set(), "replicas of a dead broker")
+    nine.dev("start", "1009")
+    wait_for(lambda: nine.states()[1009] == "up", "1009 is back", 30)
+
+    # One that is forgotten leaves no cordon to the next broker of its id.
+    nine.run("broker", "drain", "1009", "--yes")
+    nine.dev("kill", "1009")
+    wait_for(lambda: nine.states()[1009] == "down", "the end of 1009", 30)
     nine.run("broker", "decommission", "1009", "--yes")
     check(1009 not in nine.states(), "1009 is forgotten")
+    nine.dev("start", "1009")
+    wait_for(lambda: nine.states().get(1009) == "up", "a new 1009 takes replicas", 40)
     check_equal(nine.items("cluster")[0]["notRackSafePartitions"], 0, "violations at the end")
 
 

@@ -5,6 +5,7 @@
 // is taken for absent for now, and not emptied, unless the operator says that it is gone (--dead);
 // it cannot be cordoned then and need not be, because nothing is placed on it.
 #include <fmt/core.h>
+#include <poll.h>
 #include <CLI/CLI.hpp>
 
 #include <iostream>
@@ -21,6 +22,8 @@ namespace millrace::cli {
 namespace {
 
 constexpr int kPatientMs = 30'000;
+constexpr int kLooks = 10;
+constexpr int kLookPauseMs = 100;
 
 struct DrainOptions {
     int32_t id = 0;
@@ -53,6 +56,16 @@ int64_t replicas_on(Client& client, int32_t id) {
         for (const auto& partition : topic.partitions) {
             left += std::count(partition.replica_nodes.begin(), partition.replica_nodes.end(), id);
         }
+    }
+    return left;
+}
+
+/// The broker that is asked may hear of the last move a moment after the controller.
+int64_t replicas_left(Client& client, int32_t id) {
+    int64_t left = replicas_on(client, id);
+    for (int i = 0; left > 0 && i < kLooks; ++i) {
+        ::poll(nullptr, 0, kLookPauseMs);
+        left = replicas_on(client, id);
     }
     return left;
 }
@@ -102,6 +115,8 @@ void drain(Context& context, DrainOptions options) {
     Client client(options.dry_run ? context : patient);
     const ClusterBroker broker = broker_to_drain(client, options);
     (options.dead ? options.plan.dead : options.plan.away_from) = {std::to_string(broker.id)};
+    // Before the plan: its copies may come to lie on the broker, too.
+    if (!options.dry_run) PlanStore(client).make_topic();
     const LivePlan live = plan_live(client, options.plan, {});
     if (!context.json()) std::cout << live_plan_text(live, throttle);
     if (options.dry_run) {
@@ -118,7 +133,7 @@ void drain(Context& context, DrainOptions options) {
     if (!broker.fenced) how.cordon = broker.id;
     const StoredPlan plan = run_moves(context, client, moves_of(live.plan), how);
     client.renew();
-    const int64_t left = replicas_on(client, broker.id);
+    const int64_t left = replicas_left(client, broker.id);
     print_drain(context, options, live, plan, left);
     context.exit_code = exit_code_of_drain(plan, left);
 }
@@ -133,14 +148,13 @@ void undrain(const Context& context, int32_t id) {
     store.refresh();
     Cordon cordon{id, std::nullopt};
     if (const StoredPlan* found = plan_of_cordon(store.plans(), id); found != nullptr) {
-        StoredPlan plan = *found;
+        const StoredPlan plan = *found;
         if (is_driven(plan) && !is_over(plan.phase))
             throw Failure{kConflict, fmt::format("broker {} is being emptied by {}", id, plan.id),
                           "millrace reassign-partitions cancel " + plan.id};
         cordon = plan.cordon;
         take_back_cordon(client, cordon);
-        plan.cordon = {};
-        store.save(plan);
+        store.update(plan.id, [](StoredPlan& now) { now.cordon = {}; });
     } else {
         take_back_cordon(client, cordon);
     }
@@ -154,6 +168,19 @@ void undrain(const Context& context, int32_t id) {
     std::cout << fmt::format(
         "broker {} takes new replicas again{}; fill it: millrace rebalance-rackaware --balance\n",
         id, own.empty() ? "" : fmt::format(", cordoned.log.dirs={} as before", own));
+}
+
+/// The cordon of a drain would meet the next broker of that id. Nobody but the cluster can take it
+/// away from a broker that is gone: it is left to it, like a throttle.
+void leave_cordon(Client& client, int32_t id) {
+    PlanStore store(client);
+    store.refresh();
+    const StoredPlan* found = plan_of_cordon(store.plans(), id);
+    if (found == nullptr) return;
+    StoredPlan plan = *found;
+    plan.throttles.push_back({kBrokerResource, std::to_string(id), kCordoned, kEveryDir});
+    store.note_throttles(plan);
+    store.update(plan.id, [](StoredPlan& now) { now.cordon = {}; });
 }
 
 void decommission(const Context& context, int32_t id) {
@@ -176,6 +203,7 @@ void decommission(const Context& context, int32_t id) {
     request.broker_id = id;
     const auto response = client.ask<wire::UnregisterBrokerResponse>(request);
     check_error(response.error_code, response.error_message, fmt::format("broker {}", id));
+    leave_cordon(client, id);
     if (context.json())
         print_items("Broker", Json::array({{{"id", id}, {"registered", false}}}));
     else

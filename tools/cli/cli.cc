@@ -6,12 +6,14 @@
 #include <CLI/CLI.hpp>
 
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "cli/rebalance.h"
 #include "cli/report.h"
 #include "cli/shim.h"
+#include "cli/shim_options.h"
 #include "millrace/base/nearest.h"
 
 namespace millrace::cli {
@@ -163,7 +165,43 @@ void add_duration_option(CLI::App& command, const char* name, int& ms, const cha
         ->default_str("");
 }
 
+namespace {
+
+/// The keys of Kafka's client configs that mean something here; what stands in the command line
+/// itself counts more. Others are named, as Kafka's own tools do.
+void take_command_config(const std::string& path, Context& context) {
+    const auto number = [](const std::string& key, const std::string& value) {
+        const int ms = std::atoi(value.c_str());
+        if (ms > 0) return ms;
+        throw Failure{kUsage, fmt::format("{}={} is no time in milliseconds", key, value), ""};
+    };
+    for (const auto& [key, value] : read_properties(path)) {
+        if (key == "bootstrap.servers") {
+            context.bootstrap = value;
+        } else if (key == "client.id") {
+            context.client_id = value;
+        } else if (key == "default.api.timeout.ms") {
+            context.timeout_ms = number(key, value);
+        } else if (key == "security.protocol") {
+            if (value == "PLAINTEXT") continue;
+            throw Failure{kUsage, fmt::format("security.protocol={} is not spoken here", value),
+                          "connect to a PLAINTEXT listener"};
+        } else {
+            std::cerr << fmt::format("{}: {} is not used\n", path, key);
+        }
+    }
+}
+
+}  // namespace
+
 void add_connection_options(CLI::App& command, Context& context) {
+    // In front of the others: options take effect in the order in which they are added.
+    command
+        .add_option_function<std::string>(
+            "--command-config",
+            [&context](const std::string& path) { take_command_config(path, context); },
+            "a file of Kafka's client properties")
+        ->type_name("FILE");
     command
         .add_option("-b,--bootstrap-server", context.bootstrap,
                     "host:port[,host:port] of the cluster")

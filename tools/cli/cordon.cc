@@ -11,7 +11,6 @@
 namespace millrace::cli {
 namespace {
 
-constexpr const char* kCordoned = "cordoned.log.dirs";
 constexpr int8_t kDynamicBroker = 2;  // DescribeConfigsResponse: set for this broker alone
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 namespace millrace::cli {
 
+inline constexpr const char* kCordoned = "cordoned.log.dirs";
 inline constexpr const char* kEveryDir = "*";
 
 /// The broker's own list of cordoned directories; nothing where it has none of its own.

@@ -19,7 +19,9 @@ namespace millrace::cli {
 namespace {
 
 constexpr int kPollMs = 300;
-constexpr int64_t kBeatMs = 5'000;
+constexpr int64_t kBeatMs = 2'000;  // well below the lease of broker/throttle_keeper
+constexpr int kSaveTries = 20;
+constexpr int64_t kTakerMs = 10'000;  // for whoever took the plan away to be done with it
 constexpr int64_t kLookAtStoreMs = 1'000;
 constexpr int64_t kLineMs = 10'000;       // between lines of progress when nobody sits there
 constexpr int64_t kPatienceMs = 120'000;  // with a cluster that does not answer
@@ -41,13 +43,9 @@ class Driver {
 
     StoredPlan run() {
         InterruptGuard guard;
-        plan_.driver = driver_name();
-        plan_.phase = PlanPhase::Running;
-        plan_.note.clear();
         try {
-            save();
-            for (const std::string& line : set_throttles(client_, plan_, [this] { save(); }))
-                std::cerr << line << '\n';
+            claim();
+            limit();
             const int32_t waves = plan_.waves();
             for (; plan_.wave < waves; ++plan_.wave) {
                 if (paused_by_command()) break;
@@ -56,9 +54,7 @@ class Driver {
             finish();
         } catch (const TakenAway&) {
             end_progress();
-            // The last word, should a sign of life of ours have come behind the order.
-            if (is_over(plan_.phase)) store_.save(plan_);
-            std::cerr << fmt::format("stopped: {} by {}\n", phase_name(plan_.phase), plan_.by);
+            leave_to_taker();
         } catch (const TimeOver&) {
             end_progress();
             plan_.driver.clear();
@@ -74,10 +70,82 @@ class Driver {
     }
 
   private:
-    void save() {
+    void claim() {
+        plan_.driver = me_;
+        plan_.phase = PlanPhase::Running;
+        plan_.note.clear();
         plan_.beat_ms = now_ms();
         client_.renew();
-        store_.save(plan_);
+        if (store_.try_save(plan_)) return;
+        throw Failure{kConflict, fmt::format("another command has taken {}", plan_.id),
+                      "millrace reassign-partitions status " + plan_.id};
+    }
+
+    void limit() {
+        // What a driver that died has set is taken away and set anew.
+        remove_throttles(client_, store_, plan_);
+        for (const std::string& line : set_throttles(client_, store_, plan_))
+            std::cerr << line << '\n';
+        save();
+    }
+
+    /// Stores what this driver knows on top of what others have ordered since.
+    void save() {
+        for (int i = 0; i < kSaveTries; ++i) {
+            client_.renew();
+            store_.refresh();
+            take_orders();
+            plan_.beat_ms = now_ms();
+            if (store_.try_save(plan_)) return;
+        }
+        throw Failure{kConflict, fmt::format("others keep changing plan {}", plan_.id), ""};
+    }
+
+    /// The stored plan's revision and what commands elsewhere have written into it.
+    void take_orders() {
+        const auto found = store_.plans().find(plan_.id);
+        if (found == store_.plans().end()) throw TakenAway{};
+        const StoredPlan& stored = found->second;
+        if (stored.driver != me_ || is_over(stored.phase)) throw TakenAway{};
+        plan_.revision = stored.revision;
+        plan_.throttle = stored.throttle;
+        if (stored.phase == PlanPhase::Pausing && plan_.phase == PlanPhase::Running)
+            plan_.phase = PlanPhase::Pausing;
+    }
+
+    /// The rate that is wanted now; and notes that the cluster has taken for left behind, because
+    /// this process was not heard of for a while, are set anew.
+    void obey_rate() {
+        const bool lost = plan_.throttle_set > 0 && !plan_.throttles.empty() &&
+                          store_.plans().at(plan_.id).throttles.empty();
+        if (plan_.throttle == plan_.throttle_set && !lost) return;
+        if (plan_.throttle == 0)
+            remove_throttles(client_, store_, plan_);
+        else if (plan_.throttle_set == 0 || lost)
+            set_throttles(client_, store_, plan_);
+        else
+            change_throttle(client_, store_, plan_);
+        save();
+    }
+
+    /// Whoever took the plan away ends it; what was started in the same moment is taken back here.
+    void leave_to_taker() {
+        const int64_t until = now_ms() + kTakerMs;
+        for (;;) {
+            client_.renew();
+            store_.refresh();
+            const auto found = store_.plans().find(plan_.id);
+            if (found == store_.plans().end()) return;
+            const StoredPlan& stored = found->second;
+            if (is_over(stored.phase) || stored.phase == PlanPhase::Paused || now_ms() > until) {
+                plan_ = stored;
+                break;
+            }
+            ::poll(nullptr, 0, kPollMs);
+        }
+        if (plan_.phase == PlanPhase::Cancelled || plan_.phase == PlanPhase::Paused)
+            stop_moves(client_, plan_, false);
+        std::cerr << fmt::format("stopped: {} by {}\n", phase_name(plan_.phase), plan_.by);
     }
 
     std::vector<PlannedMove> wave_moves() const {
@@ -93,6 +161,7 @@ class Driver {
         plan_.wave_started_ms = now_ms();
         save();
         submit(moves);
+        looked_ms_ = 0;  // an order may have come in between
         wait_for(moves);
         elect(moves);
     }
@@ -171,14 +240,7 @@ class Driver {
 
     /// Ctrl-C here, and what commands on other machines have stored.
     void look_for_orders() {
-        if (interrupted()) {
-            end_progress();
-            client_.renew();
-            stop_plan(client_, store_, plan_, PlanPhase::Paused, "interrupted by " + who_am_i());
-            throw Failure{kInterrupted,
-                          "interrupted: moves under way were taken back, throttles are removed",
-                          "go on with: millrace reassign-partitions resume " + plan_.id};
-        }
+        if (interrupted()) stop_by_signal();
         const int64_t now = now_ms();
         if (now >= end_ms_) throw TimeOver{};
         if (now - looked_ms_ < kLookAtStoreMs) return;
@@ -186,22 +248,27 @@ class Driver {
         try {
             client_.renew();
             store_.refresh();
-            const StoredPlan& stored = store_.plans().at(plan_.id);
-            const bool ours = stored.driver == plan_.driver;
-            if (!ours ||
-                (stored.phase != PlanPhase::Running && stored.phase != PlanPhase::Pausing)) {
-                plan_ = stored;
-                throw TakenAway{};
-            }
-            plan_.phase = stored.phase;
-            plan_.throttle = stored.throttle;
-            plan_.throttles = stored.throttles;
+            take_orders();
+            obey_rate();
             if (now - plan_.beat_ms > kBeatMs) save();
         } catch (const Failure& failure) {
             // The sign of life is late; the moves themselves are waited for elsewhere.
             if (failure.exit_code != kNoConnection) throw;
             client_.forget_connections();
         }
+    }
+
+    [[noreturn]] void stop_by_signal() {
+        end_progress();
+        client_.renew();
+        store_.refresh();
+        take_orders();
+        const Stopped stopped = stop_plan(client_, store_, plan_, PlanPhase::Paused,
+                                          "interrupted by " + who_am_i(), false);
+        check_stopped(plan_, stopped);
+        throw Failure{kInterrupted,
+                      "interrupted: moves under way were taken back, " + throttles_text(plan_),
+                      "go on with: millrace reassign-partitions resume " + plan_.id};
     }
 
     bool paused_by_command() {
@@ -234,7 +301,7 @@ class Driver {
     void finish() {
         end_progress();
         client_.renew();
-        remove_throttles(client_, plan_);
+        remove_throttles(client_, store_, plan_);
         const PlanView view = look_at(client_, plan_.moves);
         const PlanProgress progress = progress_of(plan_, view, {});
         const int64_t there =
@@ -256,20 +323,21 @@ class Driver {
     /// Takes the throttles away if the cluster still listens; the plan stays to be resumed.
     void fail(const Failure& failure) {
         end_progress();
-        if (failure.exit_code == kInterrupted) return;
+        if (failure.exit_code == kInterrupted || plan_.driver != me_) return;
         try {
             client_.forget_connections();
             client_.renew();
-            remove_throttles(client_, plan_);
+            remove_throttles(client_, store_, plan_);
             plan_.phase = PlanPhase::Paused;
             plan_.note = failure.error;
             plan_.driver.clear();
             save();
+        } catch (const TakenAway&) {
+            return;
         } catch (const Failure&) {
-            std::cerr << fmt::format(
-                "the cluster does not answer; throttles of {} may be left: millrace "
-                "reassign-partitions resume {} goes on, cancel {} clears them\n",
-                plan_.id, plan_.id, plan_.id);
+            std::cerr << fmt::format("the cluster does not answer; it removes the throttles of {} "
+                                     "itself; millrace reassign-partitions resume {} goes on\n",
+                                     plan_.id, plan_.id);
         }
     }
 
@@ -299,6 +367,7 @@ class Driver {
     Client& client_;
     PlanStore& store_;
     StoredPlan plan_;
+    const std::string me_ = driver_name();
     std::set<TopicPartition> given_up_;  // refused by the controller
     int64_t end_ms_ = std::numeric_limits<int64_t>::max();
     int64_t looked_ms_ = 0;
@@ -327,33 +396,6 @@ void check_nothing_runs(Client& client, PlanStore& store, bool additional) {
 
 StoredPlan drive(Client& client, PlanStore& store, StoredPlan plan, int wait_ms) {
     return Driver(client, store, std::move(plan), wait_ms).run();
-}
-
-void stop_plan(Client& client, PlanStore& store, StoredPlan& plan, PlanPhase phase,
-               const std::string& note) {
-    const PlanView view = look_at(client, plan.moves);
-    std::map<TopicPartition, std::optional<std::vector<int32_t>>> cancels, back;
-    for (const PlannedMove& move : plan.moves) {
-        if (state_of(move, view) != MoveState::Moving) continue;
-        cancels[move.partition];
-        back[move.partition] = move.from;
-    }
-    std::string refused;
-    for (const auto& [partition, refusal] : alter_reassignments(client, cancels)) {
-        back.erase(partition);
-        // It ended before it could be taken back.
-        if (error_code_from(refusal.error_code) == ErrorCode::NoReassignmentInProgress) continue;
-        refused += fmt::format("; {}: {}", partition.to_string(),
-                               java_message(refusal.error_code, refusal.message));
-    }
-    // A cancelled move leaves the old copies in another order: the preferred leader would differ.
-    alter_reassignments(client, back);
-    remove_throttles(client, plan);
-    plan.phase = phase;
-    plan.note = note + refused;
-    plan.driver.clear();
-    plan.beat_ms = now_ms();
-    store.save(plan);
 }
 
 }  // namespace millrace::cli

@@ -2,14 +2,15 @@
 //
 // Owner: one command, for as long as it runs. Promises: the plan's throttles are gone when it
 // leaves, whatever the way (end, failure, cancel by another machine, Ctrl-C); the state in the
-// cluster says where to go on. What a crash of this process leaves is taken up by `resume`, or
-// cleared by `cancel` and `verify`, from any machine.
+// cluster says where to go on. It alone sets and takes away what the plan limits: other commands
+// write what they want into the plan, or take the plan over. Where the process dies, the broker
+// that leads the topic of plans takes the throttles away when the moves have ended.
 #pragma once
 
 #include <string>
 
 #include "cli/plan_progress.h"
-#include "cli/plan_store.h"
+#include "cli/plan_stop.h"
 
 namespace millrace::cli {
 
@@ -21,10 +22,5 @@ void check_nothing_runs(Client& client, PlanStore& store, bool additional);
 /// Progress goes to standard error. After `wait_ms`, if that is not 0, what is under way is left to
 /// itself, and the plan comes back running, without a driver.
 StoredPlan drive(Client& client, PlanStore& store, StoredPlan plan, int wait_ms = 0);
-
-/// Stops what is under way: active moves go back to where they were, throttles are removed, and
-/// the plan is stored in that phase.
-void stop_plan(Client& client, PlanStore& store, StoredPlan& plan, PlanPhase phase,
-               const std::string& note);
 
 }  // namespace millrace::cli

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "cli/jackson.h"
+#include "cli/output.h"
 #include "cli/reassign_json.h"
 #include "millrace/base/nearest.h"
 
@@ -93,6 +94,30 @@ struct Cluster {
     }
 };
 
+/// A Failure where a broker's directories, all of known size, cannot take what comes.
+void check_space(const std::vector<PlannedMove>& moves, const placement::Snapshot& cluster) {
+    std::map<int32_t, int64_t> incoming;
+    for (const PlannedMove& move : moves) {
+        for (const int32_t id : move.adding())
+            incoming[id] += move.bytes;
+    }
+    for (const placement::Broker& broker : cluster.brokers) {
+        int64_t room = 0;
+        bool known = !broker.log_dirs.empty();
+        for (const placement::LogDir& dir : broker.log_dirs) {
+            known = known && dir.capacity_bytes;
+            room += std::max<int64_t>(0, dir.capacity_bytes.value_or(0) - dir.used_bytes);
+        }
+        if (!known || incoming[broker.id] <= room) continue;
+        throw Failure{kConflict,
+                      fmt::format("the plan brings {} to broker {}, which has room for {}",
+                                  bytes_text(incoming[broker.id]), broker.id,
+                                  room == 0 ? "nothing" : bytes_text(room)),
+                      "make room there, or let millrace rebalance-rackaware choose; --force tries "
+                      "all the same"};
+    }
+}
+
 void check_targets(const FileMove& row, const std::vector<int32_t>& from, const Cluster& cluster) {
     for (const int32_t id : row.to) {
         const bool stays = std::find(from.begin(), from.end(), id) != from.end();
@@ -172,6 +197,7 @@ std::vector<PlannedMove> moves_to_do(const std::vector<FileMove>& rows,
     if (!fewer.empty() && !rules.allow_fewer_copies)
         throw Failure{kUsage, fmt::format("the plan takes copies away from {}", some_names(fewer)),
                       "add --allow-fewer-copies when you mean it"};
+    if (!rules.force) check_space(moves, snapshot);
     if (!waves) split_waves(moves, rules.max_moves_per_broker);
     return moves;
 }

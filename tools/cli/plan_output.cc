@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 
 #include "cli/output.h"
 #include "cli/plan_state.h"
@@ -91,18 +93,65 @@ std::string from_to(const Spread& spread) {
     return fmt::format("{} → {}", grouped(spread.before), grouped(spread.after));
 }
 
-std::string broker_table(const Plan& plan, int64_t rate) {
+/// "61 → 62%" by broker, once the copies that leave are deleted; nothing for disks of unknown size.
+std::map<int32_t, std::string> disk_texts(const Plan& plan, const placement::Snapshot& cluster) {
+    std::map<int32_t, int64_t> grows;
+    for (const Change& change : plan.changes) {
+        if (change.adding.empty()) continue;
+        const int64_t bytes = change.bytes / static_cast<int64_t>(change.adding.size());
+        for (const int32_t id : change.adding)
+            grows[id] += bytes;
+        for (const int32_t id : change.removing)
+            grows[id] -= bytes;
+    }
+    std::map<int32_t, std::string> texts;
+    for (const placement::Broker& broker : cluster.brokers) {
+        int64_t capacity = 0;
+        int64_t used = 0;
+        for (const placement::LogDir& dir : broker.log_dirs) {
+            capacity += dir.capacity_bytes.value_or(0);
+            used += dir.capacity_bytes ? dir.used_bytes : 0;
+        }
+        if (capacity <= 0) continue;
+        const auto percent = [capacity](int64_t bytes) {
+            return std::llround(100.0 * static_cast<double>(std::max<int64_t>(0, bytes)) /
+                                static_cast<double>(capacity));
+        };
+        texts[broker.id] = fmt::format("{} → {}%", percent(used), percent(used + grows[broker.id]));
+    }
+    return texts;
+}
+
+std::string broker_table(const Plan& plan, int64_t rate, const placement::Snapshot* cluster) {
     std::vector<std::string> headings = {"BROKER",    "RACK",      ">REPLICAS",
                                          ">LEADERS", ">COPY IN", ">COPY OUT"};
-    if (rate > 0) headings.push_back(">AT " + rate_text(rate));
+    std::map<int32_t, std::string> disks;
+    if (cluster != nullptr) disks = disk_texts(plan, *cluster);
+    if (!disks.empty()) headings.emplace_back(">DISK");
+    if (rate > 0) {
+        headings.push_back(">AT " + rate_text(rate));
+        headings.emplace_back("");
+    }
+    const auto busy_of = [](const placement::BrokerLine& line) {
+        return std::max(line.bytes_in, line.bytes_out);
+    };
+    int64_t most = 1;  // somebody who sends or takes something
+    for (const placement::BrokerLine& line : plan.brokers)
+        most = std::max(most, busy_of(line));
     Table table(headings);
     for (const placement::BrokerLine& line : plan.brokers) {
-        std::vector<std::string> cells = {fmt::format("{}{}", line.id, line.usable ? "" : " (no target)"), line.labels,
-                   from_to(line.replicas), from_to(line.leaders),
-                   line.bytes_in == 0 ? "0" : bytes_text(line.bytes_in),
-                   line.bytes_out == 0 ? "0" : bytes_text(line.bytes_out)};
-        const int64_t busy = std::max(line.bytes_in, line.bytes_out);
-        if (rate > 0) cells.push_back(busy == 0 ? "-" : duration_text((busy + rate - 1) / rate));
+        std::vector<std::string> cells = {
+            fmt::format("{}{}", line.id, line.usable ? "" : " (no target)"), line.labels,
+            from_to(line.replicas), from_to(line.leaders),
+            line.bytes_in == 0 ? "0" : bytes_text(line.bytes_in),
+            line.bytes_out == 0 ? "0" : bytes_text(line.bytes_out)};
+        if (!disks.empty()) cells.push_back(disks.contains(line.id) ? disks[line.id] : "?");
+        const int64_t busy = busy_of(line);
+        if (rate > 0) {
+            cells.push_back(busy == 0 ? "-" : duration_text((busy + rate - 1) / rate));
+            cells.emplace_back(busy == most ? "◀ slowest" : "");
+            if (busy == most) most = 0;  // one of them is enough
+        }
         table.add(std::move(cells));
     }
     return table.to_string();
@@ -191,7 +240,8 @@ std::string plan_json(const Plan& plan) {
     return out.take();
 }
 
-std::string plan_text(const Plan& plan, int64_t bytes_per_second) {
+std::string plan_text(const Plan& plan, int64_t bytes_per_second,
+                      const placement::Snapshot* cluster) {
     const placement::Summary& sum = plan.summary;
     const std::string looked_at = counted(plan.partitions_looked_at, "partition");
     if (plan.changes.empty()) {
@@ -216,7 +266,7 @@ std::string plan_text(const Plan& plan, int64_t bytes_per_second) {
     if (plan.changes.size() > kMaxRows)
         text += fmt::format("… and {} more; -o json has all\n",
                             grouped(static_cast<int64_t>(plan.changes.size() - kMaxRows)));
-    text += "\n" + broker_table(plan, bytes_per_second) + "\n" + skipped_text(plan);
+    text += "\n" + broker_table(plan, bytes_per_second, cluster) + "\n" + skipped_text(plan);
     text += fmt::format("not rack-safe   {} → {}      replicas per broker differ by   {}\n",
                         sum.violations_before, sum.violations_after, from_to(sum.replica_spread));
     text += fmt::format("leaders per broker differ by   {}, in the worst topic   {}\n",

@@ -2,6 +2,7 @@
 #include "cli/plan_progress.h"
 
 #include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -50,6 +51,30 @@ Pace pace_of(const StoredPlan& plan, const PlanProgress& progress, int64_t now) 
     return pace;
 }
 
+int64_t rate_of(const StoredPlan& plan, int64_t done_bytes, int64_t now) {
+    const int64_t elapsed_ms = now - plan.wave_started_ms;
+    return plan.wave_started_ms == 0 || elapsed_ms < 500 ? 0 : done_bytes * 1000 / elapsed_ms;
+}
+
+/// How long the rest of one move takes at the pace it had so far; "" when that cannot be told.
+std::string eta_text(const MoveProgress& one, int64_t rate) {
+    if (one.state != MoveState::Moving || one.stalled || rate <= 0) return "";
+    return duration_text((one.total_bytes - one.done_bytes) / rate);
+}
+
+const char* state_text(const MoveProgress& one) {
+    return one.stalled ? "stalled" : state_name(one.state);
+}
+
+std::string slowest_text(const StoredPlan& plan, const PlanProgress& progress, int64_t now) {
+    const Slowest slowest = slowest_of(plan, progress, now);
+    if (slowest.broker < 0 || plan.phase != PlanPhase::Running) return "";
+    return fmt::format("slowest: {} receiving {}{}, {} left\n", slowest.broker,
+                       rate_text(slowest.rate),
+                       plan.throttle > 0 ? " of " + rate_text(plan.throttle) : "",
+                       bytes_text(slowest.bytes_left));
+}
+
 std::string pair_text(int64_t done, int64_t total) {
     return fmt::format("{} / {}", done == 0 ? "0" : bytes_text(done), bytes_text(total));
 }
@@ -94,8 +119,11 @@ PlanView look_at(Client& client, const std::vector<PlannedMove>& moves) {
     if (topics.empty()) return view;
     const auto metadata = client.metadata(std::vector<std::string>(topics.begin(), topics.end()));
     for (const auto& topic : metadata.topics) {
-        for (const auto& one : topic.partitions)
-            view.replicas[{topic.name.value_or(""), one.partition_index}] = one.replica_nodes;
+        for (const auto& one : topic.partitions) {
+            const TopicPartition name{topic.name.value_or(""), one.partition_index};
+            view.replicas[name] = one.replica_nodes;
+            view.isr[name] = one.isr_nodes;
+        }
     }
     view.ongoing = list_reassignments(client);
     return view;
@@ -149,6 +177,34 @@ std::map<PartitionReplica, int64_t> copied_bytes(Client& client, const StoredPla
     return copied;
 }
 
+void StallWatch::mark(PlanProgress& progress, int64_t now) {
+    for (MoveProgress& one : progress.moves) {
+        if (one.state != MoveState::Moving) continue;
+        Seen& seen = seen_[one.move->partition];
+        if (seen.bytes != one.done_bytes) seen = {one.done_bytes, now};
+        one.stalled = now - seen.since >= kStallMs;
+    }
+}
+
+Slowest slowest_of(const StoredPlan& plan, const PlanProgress& progress, int64_t now) {
+    std::map<int32_t, std::pair<int64_t, int64_t>> brokers;  // bytes left and done
+    for (const MoveProgress& one : progress.moves) {
+        if (one.state != MoveState::Moving) continue;
+        const auto adding = one.move->adding();
+        const auto copies = static_cast<int64_t>(adding.size());
+        for (const int32_t id : adding) {
+            brokers[id].first += (one.total_bytes - one.done_bytes) / copies;
+            brokers[id].second += one.done_bytes / copies;
+        }
+    }
+    Slowest slowest;
+    for (const auto& [id, bytes] : brokers) {
+        if (bytes.first > slowest.bytes_left)
+            slowest = {id, bytes.first, rate_of(plan, bytes.second, now)};
+    }
+    return slowest;
+}
+
 std::string bar(int64_t done, int64_t total, int width) {
     const int64_t full = total <= 0 ? width : std::clamp<int64_t>(done * width / total, 0, width);
     std::string text;
@@ -159,19 +215,21 @@ std::string bar(int64_t done, int64_t total, int width) {
 
 std::string progress_text(const StoredPlan& plan, const PlanProgress& progress, int64_t now) {
     std::string text = heading(plan, now) + "\n";
-    Table table({"PARTITION", "CHANGE", "", ">%", ">BYTES", "STATE"});
+    Table table({"PARTITION", "CHANGE", "", ">%", ">BYTES", ">RATE", ">LEFT", "STATE"});
     size_t shown = 0;
     for (const MoveProgress& one : progress.moves) {
         if (one.state == MoveState::Done || one.state == MoveState::Pending) continue;
         if (++shown > kRowsShown) continue;
+        const int64_t rate = one.state == MoveState::Moving ? rate_of(plan, one.done_bytes, now) : 0;
         table.add({one.move->partition.to_string(), added_text(*one.move),
                    bar(one.done_bytes, one.total_bytes, kBarWidth),
                    percent(one.done_bytes, one.total_bytes),
-                   pair_text(one.done_bytes, one.total_bytes), state_name(one.state)});
+                   pair_text(one.done_bytes, one.total_bytes), rate > 0 ? rate_text(rate) : "",
+                   eta_text(one, rate), state_text(one)});
     }
     if (shown > 0) text += table.to_string();
     if (shown > kRowsShown) text += fmt::format("… and {} more\n", shown - kRowsShown);
-    return text + progress_line(plan, progress, now) + "\n" +
+    return text + progress_line(plan, progress, now) + "\n" + slowest_text(plan, progress, now) +
            (plan.note.empty() ? "" : plan.note + "\n") + advice(plan, now);
 }
 
@@ -191,6 +249,41 @@ std::string progress_line(const StoredPlan& plan, const PlanProgress& progress, 
     return line;
 }
 
+std::string moves_text(const std::vector<PlannedMove>& moves) {
+    Table table({"PARTITION", "NOW", "PLANNED", "CHANGE", ">TO COPY", ">WAVE"});
+    int64_t copies = 0;
+    int64_t bytes = 0;
+    for (const PlannedMove& move : moves) {
+        const auto adding = static_cast<int64_t>(move.adding().size());
+        copies += adding;
+        bytes += adding * move.bytes;
+        table.add({move.partition.to_string(), fmt::format("{}", fmt::join(move.from, " ")),
+                   fmt::format("{}", fmt::join(move.to, " ")), added_text(move),
+                   adding * move.bytes == 0 ? "0" : bytes_text(adding * move.bytes),
+                   std::to_string(move.wave)});
+    }
+    return fmt::format("{}would move {}, {} new copies, {} to send\n", table.to_string(),
+                       counted(static_cast<int64_t>(moves.size()), "partition"), grouped(copies),
+                       bytes == 0 ? "0 bytes" : bytes_text(bytes));
+}
+
+std::string moves_json(const std::vector<PlannedMove>& moves) {
+    Json items = Json::array();
+    for (const PlannedMove& move : moves)
+        items.push_back({{"topic", move.partition.topic},
+                         {"partition", move.partition.partition},
+                         {"from", move.from},
+                         {"to", move.to},
+                         {"wave", move.wave},
+                         {"bytes_total",
+                          move.bytes * static_cast<int64_t>(move.adding().size())}});
+    const Json json = {{"apiVersion", "v1"},
+                       {"kind", "Reassignment"},
+                       {"dryRun", true},
+                       {"items", items}};
+    return json.dump();
+}
+
 std::string progress_json(const StoredPlan& plan, const PlanProgress& progress, int64_t now) {
     Json items = Json::array();
     for (const MoveProgress& one : progress.moves)
@@ -200,12 +293,18 @@ std::string progress_json(const StoredPlan& plan, const PlanProgress& progress, 
                          {"to", one.move->to},
                          {"wave", one.move->wave},
                          {"state", state_name(one.state)},
+                         {"stalled", one.stalled},
                          {"bytes_done", one.done_bytes},
-                         {"bytes_total", one.total_bytes}});
+                         {"bytes_total", one.total_bytes},
+                         {"bytes_per_second", one.state == MoveState::Moving
+                                                  ? rate_of(plan, one.done_bytes, now)
+                                                  : 0}});
     const Pace pace = pace_of(plan, progress, now);
+    const Slowest slowest = slowest_of(plan, progress, now);
     const Json json = {{"apiVersion", "v1"},
                        {"kind", "Reassignment"},
                        {"id", plan.id},
+                       {"slowest", slowest.broker < 0 ? Json() : Json(slowest.broker)},
                        {"state", phase_name(plan.phase)},
                        {"by", plan.by},
                        {"driven", plan.driven(now)},

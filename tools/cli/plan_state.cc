@@ -69,6 +69,9 @@ void read_state(const Json& json, StoredPlan& plan) {
     plan.beat_ms = json.at("beat_ms");
     plan.wave_started_ms = json.at("wave_started_ms");
     plan.throttle = json.at("throttle");
+    plan.throttle_set = json.at("throttle_set");
+    plan.revision = json.at("revision");
+    plan.writer = json.at("writer");
     plan.wave = json.at("wave");
     plan.undo_of = json.at("undo_of");
     plan.note = json.at("note");
@@ -79,9 +82,27 @@ void read_state(const Json& json, StoredPlan& plan) {
         if (const Json& before = cordon.at("before"); !before.is_null())
             plan.cordon.before = before.get<std::string>();
     }
+}
+
+bool take_throttles(const std::string& key, const std::optional<std::string>& value,
+                    StoredPlan& plan) {
+    plan.throttle_records.erase(key);
+    if (value) {
+        auto notes = placement::read_throttles(*value);
+        if (!notes) return false;
+        plan.throttle_records[key] = std::move(*notes);
+    }
     plan.throttles.clear();
-    for (const Json& one : json.at("throttles"))
-        plan.throttles.push_back({one.at("type"), one.at("name"), one.at("key"), one.at("value")});
+    for (const auto& [name, notes] : plan.throttle_records)
+        plan.throttles.insert(plan.throttles.end(), notes.begin(), notes.end());
+    return true;
+}
+
+/// Whether the record with this state counts behind that of `plan`.
+bool follows(const StoredPlan& next, const StoredPlan& plan) {
+    if (is_over(plan.phase) && !is_over(next.phase)) return false;
+    // The oldest that compaction left is where the count starts.
+    return plan.writer.empty() || next.revision == plan.revision + 1;
 }
 
 }  // namespace
@@ -120,10 +141,6 @@ bool StoredPlan::driven(int64_t now_ms) const {
 }
 
 std::string state_json(const StoredPlan& plan) {
-    Json throttles = Json::array();
-    for (const OwnThrottle& one : plan.throttles)
-        throttles.push_back(
-            {{"type", one.type}, {"name", one.name}, {"key", one.key}, {"value", one.value}});
     Json json = {{"version", 1},
                        {"id", plan.id},
                        {"state", phase_name(plan.phase)},
@@ -132,11 +149,13 @@ std::string state_json(const StoredPlan& plan) {
                        {"created_ms", plan.created_ms},
                        {"beat_ms", plan.beat_ms},
                        {"wave_started_ms", plan.wave_started_ms},
-                       {"throttle", plan.throttle},
-                       {"wave", plan.wave},
-                       {"undo_of", plan.undo_of},
-                       {"note", plan.note},
-                       {"throttles", throttles}};
+                 {"throttle", plan.throttle},
+                 {"throttle_set", plan.throttle_set},
+                 {"wave", plan.wave},
+                 {"undo_of", plan.undo_of},
+                 {"note", plan.note},
+                 {"revision", plan.revision},
+                 {"writer", plan.writer}};
     if (plan.cordon.broker >= 0) {
         json["cordon"] = {{"broker", plan.cordon.broker}, {"before", nullptr}};
         if (plan.cordon.before) json["cordon"]["before"] = *plan.cordon.before;
@@ -156,19 +175,26 @@ std::vector<std::pair<std::string, std::string>> move_records(const StoredPlan& 
     return records;
 }
 
-bool take_record(const std::string& key, const std::string& value,
+bool take_record(const std::string& key, const std::optional<std::string>& value,
                  std::map<std::string, StoredPlan>& plans) {
-    const size_t slash = key.find(kMovesKey);
-    const std::string id = key.substr(0, slash);
+    const std::string id = placement::plan_of_key(key);
+    if (placement::is_throttles_key(key)) {
+        // A tombstone may have outlived its plan.
+        if (!value && !plans.contains(id)) return true;
+        return take_throttles(key, value, plans[id]);
+    }
+    if (!value) {
+        if (key == id) plans.erase(id);
+        return true;
+    }
     try {
-        const Json json = Json::parse(value);
+        const Json json = Json::parse(*value);
         StoredPlan& plan = plans[id];
         plan.id = id;
-        if (slash == std::string::npos) {
+        if (key == id) {
             StoredPlan next = plan;
             read_state(json, next);
-            // A driver that had not seen yet that its plan was cancelled does not revive it.
-            if (!is_over(plan.phase) || is_over(next.phase)) plan = std::move(next);
+            if (follows(next, plan)) plan = std::move(next);
             return true;
         }
         // Written once, in order, in front of the first state.
@@ -192,6 +218,26 @@ MoveState state_of(const PlannedMove& move, const PlanView& view) {
     }
     if (replicas->second == move.to) return MoveState::Done;
     return replicas->second == move.from ? MoveState::Pending : MoveState::Drifted;
+}
+
+std::vector<TopicPartition> bound_to_go_on(const std::vector<PlannedMove>& moves,
+                                           const PlanView& view,
+                                           const std::map<std::string, int32_t>& min_isr) {
+    std::vector<TopicPartition> bound;
+    for (const PlannedMove& move : moves) {
+        if (state_of(move, view) != MoveState::Moving) continue;
+        const auto isr = view.isr.find(move.partition);
+        const auto least = min_isr.find(move.partition.topic);
+        if (isr == view.isr.end()) continue;
+        const auto adding = move.adding();
+        const size_t left = without(isr->second, adding).size();
+        // At least one: else the partition would have no leader.
+        const auto asked = static_cast<size_t>(
+            std::max(1, least == min_isr.end() ? 1 : least->second));
+        if (left < std::min(asked, move.from.size()) && left < isr->second.size())
+            bound.push_back(move.partition);
+    }
+    return bound;
 }
 
 std::vector<TopicPartition> drifted_moves(const std::vector<PlannedMove>& moves, int32_t wave,

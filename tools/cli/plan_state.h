@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cli/reassign_client.h"
+#include "millrace/placement/throttle_note.h"
 
 namespace millrace::cli {
 
@@ -38,13 +39,7 @@ struct PlannedMove {
 };
 
 /// One config that was set for the plan, noted before it is set.
-struct OwnThrottle {
-    int8_t type = 0;
-    std::string name;
-    std::string key;
-    std::string value;  // of a broker the rate, of a topic the replicas that were added
-    friend bool operator==(const OwnThrottle&, const OwnThrottle&) = default;
-};
+using OwnThrottle = placement::ThrottleNote;
 
 /// The directories that a broker had cordoned of its own when a plan cordoned all of them.
 struct Cordon {
@@ -61,11 +56,16 @@ struct StoredPlan {
     int64_t beat_ms = 0;  // the driver's last sign of life
     int64_t wave_started_ms = 0;
     int64_t throttle = 0;  // bytes per second and broker, 0 for none
+    int64_t throttle_set = 0;  // the rate that the driver has set by now
     int32_t wave = 0;      // under way, or the next one
     std::string undo_of;
     std::string note;
     Cordon cordon;  // until it is taken back
+    // One more with every record; of two records with the same number the first one counts.
+    int64_t revision = 0;
+    std::string writer;  // of this revision, never twice the same
     std::vector<OwnThrottle> throttles;
+    std::map<std::string, std::vector<OwnThrottle>> throttle_records;  // the same, by record
     std::vector<PlannedMove> moves;
 
     int32_t waves() const;
@@ -74,11 +74,14 @@ struct StoredPlan {
     bool driven(int64_t now_ms) const;
 };
 
-/// The records of a plan: its own under its id, the moves in pieces under "id/moves/0" and so on.
+/// The records of a plan: its state under its id, what never changes under "id/moves/0" and so on,
+/// and notes of throttles (throttle_note.h).
 std::string state_json(const StoredPlan& plan);
 std::vector<std::pair<std::string, std::string>> move_records(const StoredPlan& plan);
-/// Takes in one record; false when it cannot be read. A plan that is over stays over.
-bool take_record(const std::string& key, const std::string& value,
+/// Takes in one record, no value for a tombstone; false when it cannot be read. A state counts only
+/// when it was made from the one before it: of two commands that write at once the later one in the
+/// log has lost. A plan that is over stays over.
+bool take_record(const std::string& key, const std::optional<std::string>& value,
                  std::map<std::string, StoredPlan>& plans);
 
 enum class MoveState : uint8_t { Pending, Moving, Done, Drifted, Gone };
@@ -87,8 +90,15 @@ enum class MoveState : uint8_t { Pending, Moving, Done, Drifted, Gone };
 struct PlanView {
     std::map<TopicPartition, std::vector<int32_t>> replicas;
     std::map<TopicPartition, OngoingReassignment> ongoing;
+    std::map<TopicPartition, std::vector<int32_t>> isr{};
 };
 MoveState state_of(const PlannedMove& move, const PlanView& view);
+
+/// Moves under way that must not be taken back: fewer in-sync copies than min.insync.replicas (by
+/// topic) would be left, and fewer than there are now.
+std::vector<TopicPartition> bound_to_go_on(const std::vector<PlannedMove>& moves,
+                                           const PlanView& view,
+                                           const std::map<std::string, int32_t>& min_isr);
 
 /// Moves from that wave on whose partitions have other copies by now than the plan knows. Another
 /// order of the same copies is no drift: a move that was taken back may leave it.

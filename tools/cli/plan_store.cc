@@ -20,6 +20,7 @@ namespace {
 constexpr int kMaxCopies = 3;
 constexpr int kWaitMs = 100;
 constexpr size_t kPlansKept = 100;
+constexpr int kTries = 20;
 const TopicPartition kWhere{kPlansTopic, 0};
 
 std::string text_of(const std::optional<ByteView>& bytes) {
@@ -41,11 +42,9 @@ void PlanStore::refresh() {
     if (!end.contains(kWhere)) return;
     while (fetcher_.position(kWhere) < end.at(kWhere).offset) {
         fetcher_.round(kWaitMs, [this](const FetchedRecord& found) {
-            const std::string key = text_of(found.record.key);
-            if (found.record.value)
-                take_record(key, text_of(found.record.value), plans_);
-            else
-                plans_.erase(key);
+            std::optional<std::string> value;
+            if (found.record.value) value = text_of(found.record.value);
+            take_record(text_of(found.record.key), value, plans_);
             return true;
         });
     }
@@ -66,31 +65,76 @@ StoredPlan PlanStore::find(const std::string& id) {
                   plans_.empty() ? "" : "the newest is " + plans_.rbegin()->first};
 }
 
-void PlanStore::add(const StoredPlan& plan) {
+void PlanStore::add(StoredPlan& plan) {
     make_topic();
-    auto records = move_records(plan);
+    plan.revision = 1;
+    plan.writer = driver_name();
+    Records records;
+    for (auto& [key, value] : move_records(plan))
+        records.emplace_back(key, std::move(value));
     records.emplace_back(plan.id, state_json(plan));
     write(records);
     refresh();
 }
 
-void PlanStore::save(const StoredPlan& plan) { write({{plan.id, state_json(plan)}}); }
+bool PlanStore::try_save(StoredPlan& plan) {
+    StoredPlan next = plan;
+    ++next.revision;
+    next.writer = fmt::format("{}:{}", driver_name(), ++written_);
+    write({{next.id, state_json(next)}});
+    refresh();
+    const auto found = plans_.find(plan.id);
+    if (found == plans_.end()) return false;
+    if (found->second.writer == next.writer) {
+        plan.revision = next.revision;
+        plan.writer = next.writer;
+        return true;
+    }
+    // Compaction keeps the last record of a key, and that is now one that does not count.
+    StoredPlan stands = found->second;
+    ++stands.revision;
+    stands.writer = fmt::format("{}:{}", driver_name(), ++written_);
+    write({{stands.id, state_json(stands)}});
+    refresh();
+    return false;
+}
 
-void PlanStore::write(const std::vector<std::pair<std::string, std::string>>& records) {
+StoredPlan PlanStore::update(const std::string& id,
+                             const std::function<void(StoredPlan&)>& change) {
+    for (int i = 0; i < kTries; ++i) {
+        StoredPlan plan = find(id);
+        change(plan);
+        if (try_save(plan)) return plan;
+    }
+    throw Failure{kConflict, fmt::format("others keep changing plan {}", id), "try again"};
+}
+
+void PlanStore::note_throttles(const StoredPlan& plan) {
+    Records records;
+    const auto now = placement::throttle_records(plan.id, plan.throttles);
+    const auto known = plans_.find(plan.id);
+    if (known != plans_.end()) {
+        for (const auto& [key, notes] : known->second.throttle_records) {
+            if (!now.contains(key)) records.emplace_back(key, std::nullopt);
+        }
+    }
+    for (const auto& [key, value] : now)
+        records.emplace_back(key, value);
+    if (!records.empty()) write(records);
+    refresh();
+}
+
+void PlanStore::write(const Records& records) {
     bool created = false;
     RecordSender sender(client_, {kPlansTopic, "none", -1, 0},
                         topic_to_write(client_, kPlansTopic, created));
-    for (const auto& [key, value] : records) {
-        OutgoingRecord record;
-        record.key = key;
-        record.value = value;
-        sender.add(record);
-    }
+    for (const auto& [key, value] : records)
+        sender.add({key, value, {}});
     // Plans that are over are forgotten, the oldest first; ids sort by time.
     size_t too_many = plans_.size() > kPlansKept ? plans_.size() - kPlansKept : 0;
     for (const auto& [id, plan] : plans_) {
         if (too_many == 0) break;
-        if (!is_over(plan.phase) || plan.cordon.broker >= 0) continue;
+        if (!is_over(plan.phase) || plan.cordon.broker >= 0 || !plan.throttles.empty()) continue;
         --too_many;
         for (const auto& [key, value] : move_records(plan))
             sender.add({key, std::nullopt, {}});

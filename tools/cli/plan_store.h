@@ -1,9 +1,11 @@
 // tools/cli/plan_store.h: plans kept in the cluster, in a compacted topic of one partition.
 //
 // Ordinary records, written and read by the command line: any machine sees them, and they outlive
-// every controller. The last record of a key counts. Tombstones forget a plan.
+// every controller. Writes are conditional: a state counts only behind the one it was made from, so
+// of two commands at once one wins, and the other hears of it. Tombstones forget a plan.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -12,7 +14,7 @@
 
 namespace millrace::cli {
 
-inline constexpr const char* kPlansTopic = "__millrace_plans";
+using placement::kPlansTopic;
 
 class PlanStore {
   public:
@@ -24,18 +26,26 @@ class PlanStore {
     /// The plan of that id; with no id the one that is not over, else the newest. A Failure when
     /// there is none.
     StoredPlan find(const std::string& id);
+    /// Makes the topic when it is missing.
+    void make_topic();
     /// A new plan with its moves; makes the topic when it is missing.
-    void add(const StoredPlan& plan);
-    /// The state alone. Flushed and acknowledged by all in-sync replicas when it returns.
-    void save(const StoredPlan& plan);
+    void add(StoredPlan& plan);
+    /// The state alone, made from the revision that `plan` has. True when it counts: nobody else
+    /// wrote since. Then it is acknowledged by all in-sync replicas, and `plan` has its revision.
+    bool try_save(StoredPlan& plan);
+    /// Changes the plan as it is now, again while others come first. `change` may throw.
+    StoredPlan update(const std::string& id, const std::function<void(StoredPlan&)>& change);
+    /// The notes of what the plan has set, before it is set and after it is taken away.
+    void note_throttles(const StoredPlan& plan);
 
   private:
-    void make_topic();
-    void write(const std::vector<std::pair<std::string, std::string>>& records);
+    using Records = std::vector<std::pair<std::string, std::optional<std::string>>>;
+    void write(const Records& records);
 
     Client& client_;
     Fetcher fetcher_;
     bool started_ = false;
+    int written_ = 0;
     std::map<std::string, StoredPlan> plans_;
 };
 

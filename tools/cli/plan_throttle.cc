@@ -2,8 +2,10 @@
 #include "cli/plan_throttle.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <algorithm>
+#include <chrono>
 #include <iostream>
 
 #include "cli/output.h"
@@ -18,6 +20,9 @@ constexpr const char* kRates[] = {"leader.replication.throttled.rate",
                                   "follower.replication.throttled.rate"};
 constexpr const char* kLists[] = {"leader.replication.throttled.replicas",
                                   "follower.replication.throttled.replicas"};
+constexpr int kSilentMs = 2'000;
+constexpr auto kSeenLimit = std::chrono::seconds(5);
+constexpr int kSeenPollMs = 20;
 // DescribeConfigsResponse: set on the resource itself, or for all brokers.
 constexpr int8_t kDynamicTopic = 1;
 constexpr int8_t kDynamicBroker = 2;
@@ -64,21 +69,25 @@ std::set<int32_t> living_brokers(Client& client) {
     return living;
 }
 
-ConfigValues broker_values(Client& client, const std::set<int32_t>& living,
+/// Brokers that do not answer are no longer among the living after it.
+ConfigValues broker_values(Client& client, std::set<int32_t>& living,
                            const std::set<int32_t>& brokers) {
     ConfigValues values;
     for (const int32_t id : brokers) {
         if (!living.contains(id)) continue;
         Request request;
         add_resource(request, kBrokerResource, std::to_string(id));
-        note_values(client.ask_node<wire::DescribeConfigsResponse>(id, request), values);
+        try {
+            client.renew(kSilentMs);
+            note_values(client.ask_node<wire::DescribeConfigsResponse>(id, request), values);
+        } catch (const Failure& failure) {
+            if (failure.exit_code != kNoConnection && failure.exit_code != kNotFound) throw;
+            client.forget_connections();
+            living.erase(id);
+        }
+        client.renew();
     }
     return values;
-}
-
-std::set<std::string> entries_of(const std::string& list) {
-    const auto words = split(list, ',');
-    return {words.begin(), words.end()};
 }
 
 const std::string* find_value(const ConfigValues& values, const std::string& name,
@@ -97,17 +106,49 @@ class Changes {
         change.changes.push_back({one.key, operation, std::move(value)});
     }
     /// Brokers that are down are passed over: only they themselves take a change of their configs.
-    void apply(Client& client, const std::set<int32_t>& living) const {
+    /// Returns when those who were asked see it themselves: who looked a moment later would take
+    /// what is gone for an operator's value, and miss what was set.
+    void apply(Client& client, std::set<int32_t> living) const {
         std::vector<ResourceChange> resources;
         for (const auto& [key, change] : changes_) {
             const bool broker = change.type == kBrokerResource;
             if (!broker || living.contains(std::atoi(change.name.c_str())))
                 resources.push_back(change);
         }
-        if (!resources.empty()) alter_resources(client, resources);
+        if (resources.empty()) return;
+        alter_resources(client, resources);
+        const auto until = std::chrono::steady_clock::now() + kSeenLimit;
+        while (!is_seen(client, resources, living) && std::chrono::steady_clock::now() < until)
+            ::poll(nullptr, 0, kSeenPollMs);
     }
 
   private:
+    static bool is_seen(Client& client, const std::vector<ResourceChange>& resources,
+                        std::set<int32_t>& living) {
+        std::set<std::string> topics;
+        std::set<int32_t> brokers;
+        for (const ResourceChange& one : resources) {
+            if (one.type == kTopicResource)
+                topics.insert(one.name);
+            else
+                brokers.insert(std::atoi(one.name.c_str()));
+        }
+        const ConfigValues of_topics = topic_values(client, topics);
+        const ConfigValues of_brokers = broker_values(client, living, brokers);
+        for (const ResourceChange& one : resources) {
+            const bool topic = one.type == kTopicResource;
+            if (!topic && !living.contains(std::atoi(one.name.c_str()))) continue;
+            for (const ConfigChange& change : one.changes) {
+                const std::string* set =
+                    find_value(topic ? of_topics : of_brokers, one.name, change.key);
+                const bool same = set == nullptr ? change.operation == 1
+                                                 : change.operation == 0 && *set == change.value;
+                if (!same) return false;
+            }
+        }
+        return true;
+    }
+
     std::map<std::pair<int8_t, std::string>, ResourceChange> changes_;
 };
 
@@ -147,7 +188,7 @@ std::vector<OwnThrottle> needed_throttles(const StoredPlan& plan, const ConfigVa
             if (set != nullptr && *set == "*") continue;
             std::set<std::string> added = entries;
             if (set != nullptr) {
-                for (const std::string& entry : entries_of(*set))
+                for (const std::string& entry : placement::list_entries(*set))
                     added.erase(entry);
             }
             if (!added.empty())
@@ -163,16 +204,6 @@ std::vector<OwnThrottle> needed_throttles(const StoredPlan& plan, const ConfigVa
         }
     }
     return needed;
-}
-
-std::optional<std::string> list_without(const std::string& list, const std::string& own) {
-    const std::set<std::string> ours = entries_of(own);
-    std::string rest;
-    for (const std::string& entry : split(list, ',')) {
-        if (!ours.contains(entry)) rest += (rest.empty() ? "" : ",") + entry;
-    }
-    if (rest.empty()) return std::nullopt;
-    return rest;
 }
 
 std::vector<OwnThrottle> throttles_of_absent(const std::vector<OwnThrottle>& throttles,
@@ -198,15 +229,14 @@ void keep_notes(std::vector<OwnThrottle>& throttles, const std::vector<OwnThrott
     }
 }
 
-std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
-                                       const std::function<void()>& save) {
+std::vector<std::string> set_throttles(Client& client, PlanStore& store, StoredPlan& plan) {
     if (plan.throttle <= 0) return {};
     const ThrottleLists lists = throttle_lists(plan);
     std::set<std::string> names;
     for (const auto& [topic, entries] : lists.leaders)
         names.insert(topic);
     const ConfigValues topics = topic_values(client, names);
-    const std::set<int32_t> living = living_brokers(client);
+    std::set<int32_t> living = living_brokers(client);
     const ConfigValues brokers = broker_values(client, living, lists.brokers);
     const auto left = throttles_of_absent(plan.throttles, living);
     plan.throttles = needed_throttles(plan, topics, brokers);
@@ -215,7 +245,7 @@ std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
     std::erase_if(plan.throttles, [&gone](const OwnThrottle& one) {
         return one.type == kTopicResource && gone.contains(one.name);
     });
-    save();
+    store.note_throttles(plan);
     Changes changes;
     for (const OwnThrottle& one : plan.throttles) {
         std::string value = one.value;
@@ -225,6 +255,7 @@ std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
         changes.add(one, 0, std::move(value));
     }
     changes.apply(client, living);
+    plan.throttle_set = plan.throttle;
     std::vector<std::string> left_alone;
     for (const std::string& topic : gone)
         left_alone.push_back(fmt::format("topic {} is gone: passed over", topic));
@@ -234,53 +265,50 @@ std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
     return left_alone;
 }
 
-void remove_throttles(Client& client, StoredPlan& plan) {
+void remove_throttles(Client& client, PlanStore& store, StoredPlan& plan) {
+    plan.throttle_set = 0;
     if (plan.throttles.empty()) return;
     const ConfigValues topics = topic_values(client, names_of(plan.throttles, kTopicResource));
-    const std::set<int32_t> living = living_brokers(client);
+    std::set<int32_t> living = living_brokers(client);
     const ConfigValues brokers =
         broker_values(client, living, ids_of(names_of(plan.throttles, kBrokerResource)));
     Changes changes;
     for (const OwnThrottle& one : plan.throttles) {
-        const bool topic = one.type == kTopicResource;
-        const std::string* set = find_value(topic ? topics : brokers, one.name, one.key);
+        const std::string* set =
+            find_value(one.type == kTopicResource ? topics : brokers, one.name, one.key);
         if (set == nullptr) continue;
-        if (!topic) {
-            // A new rate may have been set and not yet been noted.
-            const bool ours = *set == one.value || *set == std::to_string(plan.throttle);
-            if (ours) changes.add(one, 1, "");
-        } else if (const auto rest = list_without(*set, one.value); !rest) {
-            changes.add(one, 1, "");
-        } else if (*rest != *set) {
-            changes.add(one, 0, *rest);
-        }
+        if (const auto removal = placement::removal_of(one, *set))
+            changes.add(one, removal->rest ? 0 : 1, removal->rest.value_or(""));
     }
     changes.apply(client, living);
     plan.throttles = throttles_of_absent(plan.throttles, living);
+    store.note_throttles(plan);
     for (const std::string& id : names_of(plan.throttles, kBrokerResource))
-        std::cerr << fmt::format(
-            "throttle stays on broker {} until it is back: run `millrace reassign-partitions "
-            "verify {}` then\n",
-            id, plan.id);
+        std::cerr << fmt::format("the throttle of broker {}, which is down, is still noted\n", id);
 }
 
-void change_throttle(Client& client, StoredPlan& plan, int64_t bytes_per_second,
-                     const std::function<void()>& save) {
-    const std::set<int32_t> living = living_brokers(client);
+void change_throttle(Client& client, PlanStore& store, StoredPlan& plan) {
+    std::set<int32_t> living = living_brokers(client);
     const ConfigValues brokers =
         broker_values(client, living, ids_of(names_of(plan.throttles, kBrokerResource)));
-    plan.throttle = bytes_per_second;
-    save();
-    Changes changes;
+    const std::string rate = std::to_string(plan.throttle);
+    std::vector<OwnThrottle> changed;
     for (OwnThrottle& one : plan.throttles) {
         if (one.type != kBrokerResource) continue;
         const std::string* set = find_value(brokers, one.name, one.key);
-        if (set == nullptr || *set != one.value) continue;
-        one.value = std::to_string(bytes_per_second);
-        changes.add(one, 0, one.value);
+        if (set == nullptr || !placement::list_entries(one.value).contains(*set)) continue;
+        // Whichever of the two is found there when this process dies is ours.
+        one.value = *set + "," + rate;
+        changed.push_back({one.type, one.name, one.key, rate});
     }
+    store.note_throttles(plan);
+    Changes changes;
+    for (const OwnThrottle& one : changed)
+        changes.add(one, 0, rate);
     changes.apply(client, living);
-    save();
+    keep_notes(plan.throttles, changed);
+    store.note_throttles(plan);
+    plan.throttle_set = plan.throttle;
 }
 
 }  // namespace millrace::cli

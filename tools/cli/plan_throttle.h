@@ -4,9 +4,7 @@
 // operator has set stays as it is, before, during and after.
 #pragma once
 
-#include <functional>
-
-#include "cli/plan_state.h"
+#include "cli/plan_store.h"
 
 namespace millrace::cli {
 
@@ -16,23 +14,18 @@ using ConfigValues = std::map<std::pair<std::string, std::string>, std::string>;
 /// Which configs a plan needs beside those that are set already (by name and key).
 std::vector<OwnThrottle> needed_throttles(const StoredPlan& plan, const ConfigValues& topics,
                                           const ConfigValues& brokers);
-/// What is left of a list without the entries of `own`; nothing when that is empty.
-std::optional<std::string> list_without(const std::string& list, const std::string& own);
-
 /// Those of brokers that are not up: what they have set cannot be taken away now.
 std::vector<OwnThrottle> throttles_of_absent(const std::vector<OwnThrottle>& throttles,
                                              const std::set<int32_t>& living);
 /// Notes of an earlier run, with the rate of then, stand instead of new ones for the same config.
 void keep_notes(std::vector<OwnThrottle>& throttles, const std::vector<OwnThrottle>& left);
 
-/// Notes what will be set by way of `save`, then sets it. Returns lines about limits left alone.
-std::vector<std::string> set_throttles(Client& client, StoredPlan& plan,
-                                       const std::function<void()>& save);
+/// Notes what will be set, then sets it. Returns lines about limits left alone.
+std::vector<std::string> set_throttles(Client& client, PlanStore& store, StoredPlan& plan);
 /// Takes away what the plan set and nobody has changed since. Only what stays on brokers that are
-/// down stays in the plan's note; standard error names them.
-void remove_throttles(Client& client, StoredPlan& plan);
-/// Another rate for the brokers that the plan limits.
-void change_throttle(Client& client, StoredPlan& plan, int64_t bytes_per_second,
-                     const std::function<void()>& save);
+/// down stays noted; standard error names them.
+void remove_throttles(Client& client, PlanStore& store, StoredPlan& plan);
+/// The plan's rate in place of the one that is set at the brokers it limits.
+void change_throttle(Client& client, PlanStore& store, StoredPlan& plan);
 
 }  // namespace millrace::cli

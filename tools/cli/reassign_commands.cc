@@ -27,7 +27,11 @@ struct Options {
     int watch_ms = 2'000;
     MoveRules rules;
     bool additional = false;
+    bool dry_run = false;
 };
+
+constexpr int64_t kRateMs = 10'000;  // a driver looks for orders every second
+constexpr int kRatePollMs = 200;
 
 CLI::App* add_command(CLI::App& group, Context& context, const char* name, const char* help) {
     CLI::App* command = group.add_subcommand(name, help);
@@ -56,6 +60,15 @@ void plan(Context& context, const Options& options) {
                                  options.file);
 }
 
+/// What a dry run of `apply` and `rollback` would do, as a plan that nobody works on yet.
+void show_moves(const Context& context, const std::vector<PlannedMove>& moves) {
+    if (context.json())
+        std::cout << moves_json(moves) << '\n';
+    else
+        std::cout << (moves.empty() ? "nothing to move: all partitions are where the plan says\n"
+                          : moves_text(moves));
+}
+
 void apply(Context& context, const Options& options) {
     const int64_t throttle =
         options.throttle.empty() ? 0 : rate_option("--throttle", options.throttle);
@@ -69,6 +82,10 @@ void apply(Context& context, const Options& options) {
         copies += static_cast<int64_t>(move.adding().size());
         bytes += move.bytes * static_cast<int64_t>(move.adding().size());
     }
+    if (options.dry_run) {
+        show_moves(context, moves);
+        return;
+    }
     if (!moves.empty())
         confirm(context,
                 fmt::format("{}, {} new copies, {} to send, {}.",
@@ -81,9 +98,11 @@ void apply(Context& context, const Options& options) {
     context.exit_code = execute_moves(context, client, std::move(moves), how);
 }
 
-std::string status_of(const Context& context, Client& client, const StoredPlan& plan) {
+std::string status_of(const Context& context, Client& client, const StoredPlan& plan,
+                      StallWatch& stalls) {
     const PlanView view = look_at(client, plan.moves);
-    const PlanProgress progress = progress_of(plan, view, copied_bytes(client, plan, view));
+    PlanProgress progress = progress_of(plan, view, copied_bytes(client, plan, view));
+    stalls.mark(progress, now_ms());
     return context.json() ? progress_json(plan, progress, now_ms()) + "\n"
                           : progress_text(plan, progress, now_ms());
 }
@@ -93,11 +112,12 @@ void watch(const Context& context, Client& client, PlanStore& store, StoredPlan 
            int pause_ms) {
     InterruptGuard guard;
     const bool terminal = isatty(STDOUT_FILENO) != 0 && !context.json();
+    StallWatch stalls;
     size_t lines = 0;
     std::string last;
     while (!interrupted()) {
         client.renew();
-        const std::string text = status_of(context, client, plan);
+        const std::string text = status_of(context, client, plan, stalls);
         if (terminal && lines > 0) std::cout << fmt::format("\033[{}A\033[J", lines);
         if (text != last) std::cout << text << std::flush;
         lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
@@ -122,7 +142,8 @@ void status(Context& context, const Options& options) {
     }
     const StoredPlan plan = store.find(options.id);
     if (!options.watch) {
-        std::cout << status_of(context, client, plan);
+        StallWatch once;
+        std::cout << status_of(context, client, plan, once);
         return;
     }
     watch(context, client, store, plan, options.watch_ms);
@@ -134,11 +155,16 @@ void verify(Context& context, const Options& options) {
     context.exit_code = verify_moves(context, client, store.find(options.id).moves);
 }
 
-StoredPlan unfinished(PlanStore& store, const std::string& id) {
-    StoredPlan plan = store.find(id);
-    if (!is_over(plan.phase)) return plan;
+void refuse_over(const StoredPlan& plan) {
+    if (!is_over(plan.phase)) return;
     throw Failure{kConflict, fmt::format("plan {} is {}", plan.id, phase_name(plan.phase)),
                   "millrace reassign-partitions status " + plan.id};
+}
+
+StoredPlan unfinished(PlanStore& store, const std::string& id) {
+    StoredPlan plan = store.find(id);
+    refuse_over(plan);
+    return plan;
 }
 
 /// What a command did to a plan: a sentence, or its new state.
@@ -158,16 +184,21 @@ void pause(Context& context, const Options& options) {
     if (plan.phase == PlanPhase::Paused) {
         say(context, plan, plan.id + " is paused already");
     } else if (is_driven(plan)) {
-        plan.phase = PlanPhase::Pausing;
-        plan.by = who_am_i();
-        store.save(plan);
+        plan = store.update(plan.id, [](StoredPlan& now) {
+            refuse_over(now);
+            now.phase = PlanPhase::Pausing;
+            now.by = who_am_i();
+        });
         say(context, plan,
             fmt::format("{} pauses when wave {} of {} is done", plan.id, plan.wave + 1,
                         plan.waves()));
     } else {
-        stop_plan(client, store, plan, PlanPhase::Paused, "paused by " + who_am_i());
+        plan = take_over(store, plan.id);
+        const Stopped stopped = stop_plan(client, store, plan, PlanPhase::Paused,
+                                          "paused by " + who_am_i(), false);
         say(context, plan,
             plan.id + " is paused; nobody was working on it, so moves under way were taken back");
+        check_stopped(plan, stopped);
     }
 }
 
@@ -187,21 +218,74 @@ void resume(Context& context, const Options& options) {
         throw Failure{kConflict, fmt::format("{} is being worked on by {}", plan.id, plan.driver),
                       "millrace reassign-partitions status --watch shows it"};
     refuse_drift(options, drifted_moves(plan.moves, plan.wave, look_at(client, plan.moves)));
-    // What a driver that died has set is taken away and set anew.
-    remove_throttles(client, plan);
     context.exit_code = report_end(context, client, drive(client, store, std::move(plan)));
+}
+
+std::string names_or_none(const std::vector<TopicPartition>& partitions) {
+    return partitions.empty() ? "nothing" : some_names(partitions);
+}
+
+void show_stop(const Context& context, const StoredPlan& plan, const Stopped& would) {
+    if (context.json()) {
+        Json json = {{"apiVersion", "v1"}, {"kind", "Reassignment"}, {"id", plan.id},
+                     {"dryRun", true},     {"back", Json::array()},  {"goes_on", Json::array()}};
+        for (const TopicPartition& one : would.back)
+            json["back"].push_back(one.to_string());
+        for (const TopicPartition& one : would.bound)
+            json["goes_on"].push_back(one.to_string());
+        std::cout << json.dump() << '\n';
+        return;
+    }
+    std::cout << fmt::format("would take back {}\n", names_or_none(would.back));
+    if (!would.bound.empty())
+        std::cout << fmt::format("goes on, too few of the old copies are in sync: {}\n",
+                                 some_names(would.bound));
 }
 
 void cancel(Context& context, const Options& options) {
     Client client(context);
     PlanStore store(client);
     StoredPlan plan = unfinished(store, options.id);
-    plan.by = who_am_i();
-    stop_plan(client, store, plan, PlanPhase::Cancelled, "cancelled by " + plan.by);
-    say(context, plan,
-        fmt::format("{} is cancelled: moves under way go back, throttles are removed\nwhat had "
-                    "arrived stays; undo it with: millrace reassign-partitions rollback {}",
-                    plan.id, plan.id));
+    if (options.dry_run) {
+        show_stop(context, plan, judge_stop(client, plan, options.rules.force));
+        return;
+    }
+    plan = take_over(store, plan.id);
+    const Stopped stopped = stop_plan(client, store, plan, PlanPhase::Cancelled,
+                                      "cancelled by " + plan.by, options.rules.force);
+    if (stopped.bound.empty()) {
+        say(context, plan,
+            fmt::format("{} is cancelled: moves under way go back, {}\nwhat had arrived stays; undo "
+                        "it with: millrace reassign-partitions rollback {}{}",
+                        plan.id, throttles_text(plan), plan.id,
+                        plan.cordon.broker < 0
+                            ? ""
+                            : fmt::format("\nbroker {} still takes no new copies: millrace broker "
+                                          "undrain {}",
+                                          plan.cordon.broker, plan.cordon.broker)));
+    } else if (context.json()) {
+        say(context, plan, "");
+    }
+    check_stopped(plan, stopped);
+}
+
+/// Whoever works on the plan sets its rate; where nobody does, this command.
+void apply_rate(Client& client, PlanStore& store, StoredPlan& plan) {
+    const int64_t until = now_ms() + kRateMs;
+    while (is_driven(plan) && !is_over(plan.phase) && plan.throttle_set != plan.throttle &&
+           now_ms() < until) {
+        ::poll(nullptr, 0, kRatePollMs);
+        client.renew();
+        plan = store.find(plan.id);
+    }
+    if (is_driven(plan) || is_over(plan.phase)) return;
+    plan = take_over(store, plan.id);
+    if (plan.throttle == 0)
+        remove_throttles(client, store, plan);
+    else if (plan.throttle_set > 0)
+        change_throttle(client, store, plan);
+    plan.driver.clear();
+    if (!store.try_save(plan)) plan = store.find(plan.id);  // taken over by another command
 }
 
 void throttle(Context& context, const Options& options) {
@@ -209,33 +293,32 @@ void throttle(Context& context, const Options& options) {
     Client client(context);
     PlanStore store(client);
     StoredPlan plan = unfinished(store, options.id);
-    if (rate == 0) {
-        remove_throttles(client, plan);
-        plan.throttle = 0;
-        store.save(plan);
-        say(context, plan, plan.id + ": no throttle any more");
-        return;
+    if (rate > 0) {
+        const PlanView view = look_at(client, plan.moves);
+        std::vector<PlannedMove> left;
+        for (const PlannedMove& move : plan.moves) {
+            if (state_of(move, view) != MoveState::Done) left.push_back(move);
+        }
+        check_throttle(left, rate, measure_write_rates(client, left));
     }
-    if (plan.throttle == 0 && plan.phase != PlanPhase::Paused)
-        throw Failure{kConflict, fmt::format("{} runs without a throttle", plan.id),
-                      "pause it, set the throttle, resume it"};
-    const PlanView view = look_at(client, plan.moves);
-    std::vector<PlannedMove> left;
-    for (const PlannedMove& move : plan.moves) {
-        if (state_of(move, view) != MoveState::Done) left.push_back(move);
-    }
-    check_throttle(left, rate, measure_write_rates(client, left));
-    change_throttle(client, plan, rate, [&] { store.save(plan); });
-    say(context, plan, fmt::format("{}: throttle {} per broker", plan.id, rate_text(rate)));
+    client.renew();
+    plan = store.update(plan.id, [rate](StoredPlan& now) {
+        refuse_over(now);
+        now.throttle = rate;
+    });
+    apply_rate(client, store, plan);
+    say(context, plan,
+        is_over(plan.phase) ? fmt::format("{} is {} meanwhile", plan.id, phase_name(plan.phase))
+        : rate == 0         ? plan.id + ": no throttle any more"
+                            : fmt::format("{}: throttle {} per broker", plan.id, rate_text(rate)));
 }
 
 /// A drain undone: the broker takes copies again, those that come back first of all.
-void give_back_cordon(Client& client, PlanStore& store, StoredPlan plan) {
+void give_back_cordon(Client& client, PlanStore& store, const StoredPlan& plan) {
     if (plan.cordon.broker < 0) return;
     client.renew();
     take_back_cordon(client, plan.cordon);
-    plan.cordon = {};
-    store.save(plan);
+    store.update(plan.id, [](StoredPlan& now) { now.cordon = {}; });
 }
 
 void rollback(Context& context, const Options& options) {
@@ -268,6 +351,10 @@ void rollback(Context& context, const Options& options) {
     MoveRules rules = options.rules;
     rules.allow_fewer_copies = true;  // as it was before
     auto moves = moves_to_do(rows, snapshot, rules);
+    if (options.dry_run) {
+        show_moves(context, moves);
+        return;
+    }
     if (!moves.empty())
         confirm(context, fmt::format("{} go back to where they were.",
                                      counted(static_cast<int64_t>(moves.size()), "partition")));
@@ -284,7 +371,12 @@ void add_force(CLI::App& command, Options& options) {
                      "although partitions have changed since the plan was made");
 }
 
+void add_dry_run(CLI::App& command, Options& options) {
+    command.add_flag("--dry-run", options.dry_run, "only show what would be done");
+}
+
 void add_starting_options(CLI::App& command, Context& context, Options& options) {
+    add_dry_run(command, options);
     command.add_option("--throttle", options.throttle, "bytes per second and broker (none)");
     command.add_flag("-y,--yes", context.yes, "do not ask");
     command
@@ -327,7 +419,11 @@ void add_reassign(CLI::App& root, Context& context) {
     CLI::App* resumed = add("resume", "go on with a plan, from any machine", resume);
     add_id(*resumed, *options);
     add_force(*resumed, *options);
-    add_id(*add("cancel", "take moves under way back and stop", cancel), *options);
+    CLI::App* cancelled = add("cancel", "take moves under way back and stop", cancel);
+    add_id(*cancelled, *options);
+    cancelled->add_flag("--force", options->rules.force,
+                        "although fewer copies than min.insync.replicas would be in sync");
+    add_dry_run(*cancelled, *options);
     CLI::App* limited = add("throttle", "another rate for a plan under way", throttle);
     limited->add_option("rate", options->throttle, "50MB/s, 50000000; 0 removes it")->required();
     add_id(*limited, *options);

@@ -46,9 +46,8 @@ void clear_left_throttles(Client& client) {
             [&](const PlannedMove& move) { return state_of(move, view) == MoveState::Moving; });
         if (moving) continue;
         const auto before = plan.throttles;
-        remove_throttles(client, plan);
+        remove_throttles(client, store, plan);
         if (plan.throttles == before) continue;
-        store.save(plan);
         std::cerr << fmt::format("throttles of {} were left behind and are removed\n", plan.id);
     }
 }
@@ -179,16 +178,25 @@ int report_end(const Context& context, Client& client, const StoredPlan& plan) {
 int verify_moves(const Context& context, Client& client, const std::vector<PlannedMove>& moves) {
     const PlanView view = look_at(client, moves);
     std::map<TopicPartition, ShimReassignmentState> states;
+    std::vector<TopicPartition> gone;
     bool all = true;
     for (const PlannedMove& move : moves) {
         const auto replicas = view.replicas.find(move.partition);
+        if (replicas == view.replicas.end()) {
+            gone.push_back(move.partition);
+            continue;
+        }
         const bool moving = view.ongoing.contains(move.partition);
-        const std::vector<int32_t> now =
-            replicas == view.replicas.end() ? std::vector<int32_t>() : replicas->second;
+        const std::vector<int32_t>& now = replicas->second;
         states[move.partition] = {now, move.to, !moving};
         all = all && !moving && now == move.to;
     }
-    if (!context.json()) std::cout << states_text(states) << "\n\n" << std::flush;
+    if (!context.json()) {
+        std::cout << states_text(states) << "\n";
+        for (const TopicPartition& one : gone)
+            std::cout << fmt::format("Partition {} does not exist any more.\n", one.to_string());
+        std::cout << '\n' << std::flush;
+    }
     clear_left_throttles(client);
     const Violations violations = violations_now(client, moves);
     if (context.json()) {
@@ -199,6 +207,9 @@ int verify_moves(const Context& context, Client& client, const std::vector<Plann
                              {"replicas", state.current},
                              {"target", state.target},
                              {"in_progress", !state.done}});
+        for (const TopicPartition& one : gone)
+            items.push_back(
+                {{"topic", one.topic}, {"partition", one.partition}, {"gone", true}});
         Json json = {{"apiVersion", "v1"},
                      {"kind", "Verification"},
                      {"complete", all},

@@ -232,7 +232,7 @@ std::string live_plan_text(const LivePlan& live, int64_t bytes_per_second) {
                 "--dead {})\n",
                 broker.id, broker.id);
     }
-    text += plan_text(live.plan, live.plan.changes.empty() ? 0 : bytes_per_second);
+    text += plan_text(live.plan, live.plan.changes.empty() ? 0 : bytes_per_second, &live.snapshot);
     const Eta eta = eta_of(moves_of(live.plan), bytes_per_second);
     if (eta.broker >= 0 && eta.seconds > 0)
         text += fmt::format("about {} at {} per broker ({} receives the most)\n",

@@ -33,6 +33,8 @@ TEST(Plan, ComesBackFromItsRecords) {
     for (const auto& [key, value] : move_records(plan))
         EXPECT_TRUE(take_record(key, value, plans));
     EXPECT_TRUE(take_record(plan.id, state_json(plan), plans));
+    for (const auto& [key, value] : placement::throttle_records(plan.id, plan.throttles))
+        EXPECT_TRUE(take_record(key, value, plans));
     ASSERT_TRUE(plans.contains("r-1"));
     const StoredPlan& back = plans["r-1"];
     EXPECT_EQ(state_json(back), state_json(plan));
@@ -41,6 +43,75 @@ TEST(Plan, ComesBackFromItsRecords) {
     EXPECT_EQ(back.throttles, plan.throttles);
     EXPECT_TRUE(back.driven(2'000 + StoredPlan::kStaleMs - 1));
     EXPECT_FALSE(back.driven(2'000 + StoredPlan::kStaleMs));
+}
+
+TEST(Plan, OfTwoWritersAtOnceTheFirstInTheLogWins) {
+    std::map<std::string, StoredPlan> plans;
+    const auto write = [&plans](int64_t revision, const std::string& writer, PlanPhase phase) {
+        StoredPlan plan = sample();
+        plan.revision = revision;
+        plan.writer = writer;
+        plan.phase = phase;
+        EXPECT_TRUE(take_record(plan.id, state_json(plan), plans));
+        return plans["r-1"].writer;
+    };
+    EXPECT_EQ(write(7, "a", PlanPhase::Running), "a");  // where compaction let it begin
+    EXPECT_EQ(write(8, "b", PlanPhase::Pausing), "b");
+    EXPECT_EQ(write(8, "c", PlanPhase::Running), "b") << "made from a's state as well";
+    EXPECT_EQ(write(8, "b", PlanPhase::Pausing), "b") << "sent twice";
+    EXPECT_EQ(write(10, "d", PlanPhase::Running), "b");
+    EXPECT_EQ(write(9, "d", PlanPhase::Cancelled), "d");
+    EXPECT_EQ(write(10, "e", PlanPhase::Running), "d") << "a plan that is over stays over";
+    EXPECT_EQ(write(10, "e", PlanPhase::Cancelled), "e");
+    EXPECT_TRUE(take_record("r-1/moves/0", std::nullopt, plans));
+    EXPECT_TRUE(plans.contains("r-1"));
+    EXPECT_TRUE(take_record("r-1", std::nullopt, plans));
+    EXPECT_FALSE(plans.contains("r-1"));
+}
+
+TEST(Plan, NotesOfThrottlesComeAndGoByRecord) {
+    std::map<std::string, StoredPlan> plans;
+    StoredPlan plan = sample();
+    ASSERT_TRUE(take_record(plan.id, state_json(plan), plans));
+    EXPECT_TRUE(plans["r-1"].throttles.empty());
+    const OwnThrottle a{kTopicResource, "t", "k", "0:1"}, b{kBrokerResource, "1", "r", "5"};
+    const auto text = [](const OwnThrottle& one) {
+        return placement::throttle_records("x", {one}).begin()->second;
+    };
+    EXPECT_TRUE(take_record("r-1/throttles/0", text(a), plans));
+    EXPECT_TRUE(take_record("r-1/throttles/1", text(b), plans));
+    EXPECT_EQ(plans["r-1"].throttles, (std::vector<OwnThrottle>{a, b}));
+    EXPECT_TRUE(take_record("r-1/throttles/0", std::nullopt, plans));
+    EXPECT_EQ(plans["r-1"].throttles, std::vector<OwnThrottle>{b});
+    EXPECT_FALSE(take_record("r-1/throttles/1", "x", plans));
+    EXPECT_TRUE(take_record("r-9/throttles/1", std::nullopt, plans));
+    EXPECT_FALSE(plans.contains("r-9"));
+}
+
+TEST(Plan, AMoveThatWouldLeaveTooFewInSyncGoesOn) {
+    const std::vector<PlannedMove> moves = {{{"t", 0}, {1, 2, 3}, {1, 2, 4}, {}, 10, 0}};
+    PlanView view;
+    view.replicas[{"t", 0}] = {1, 2, 4, 3};
+    view.ongoing[{"t", 0}] = {{1, 2, 4, 3}, {4}, {3}};
+    struct Case {
+        std::vector<int32_t> isr;
+        int32_t min_isr;
+        bool bound;
+    };
+    const Case cases[] = {
+        {{1, 2, 3}, 2, false}, {{1, 2}, 2, false},    {{1, 2, 4}, 2, false},
+        {{1, 4}, 2, true},     {{4}, 1, true},        {{1, 4}, 1, false},
+        {{1}, 2, false},       {{2, 3, 4}, 9, true},  {{1, 2, 3, 4}, 9, false},
+    };
+    for (const Case& one : cases) {
+        view.isr[{"t", 0}] = one.isr;
+        const auto bound = bound_to_go_on(moves, view, {{"t", one.min_isr}});
+        EXPECT_EQ(!bound.empty(), one.bound) << one.isr.size() << " of " << one.min_isr;
+    }
+    view.isr[{"t", 0}] = {4};
+    EXPECT_EQ(bound_to_go_on(moves, view, {}).size(), 1U) << "never without a leader";
+    view.ongoing.clear();
+    EXPECT_TRUE(bound_to_go_on(moves, view, {{"t", 2}}).empty());
 }
 
 TEST(Plan, WhatABrokerHadCordonedIsKeptUntilItIsTakenBack) {
@@ -123,6 +194,36 @@ TEST(Plan, CountsWhatHasArrived) {
               std::string::npos);
 }
 
+TEST(Plan, TellsWhatStandsStillAndWhoIsSlowest) {
+    StoredPlan plan = sample();
+    plan.wave_started_ms = 10'000;
+    const PlanView view{{{{"t", 0}, {1, 3}}, {{"t", 1}, {3, 2, 1}}, {{"u", 0}, {2, 1}}},
+                        {{{"t", 1}, {{3, 2, 1}, {3}, {1}}}}};
+    StallWatch stalls;
+    const auto look = [&](int64_t bytes, int64_t now) {
+        PlanProgress progress = progress_of(plan, view, {{{3, {"t", 1}}, bytes}});
+        stalls.mark(progress, now);
+        EXPECT_FALSE(progress.moves[0].stalled) << "done";
+        EXPECT_EQ(progress_text(plan, progress, now).find("stalled") != std::string::npos,
+                  progress.moves[1].stalled);
+        return progress.moves[1].stalled;
+    };
+    EXPECT_FALSE(look(500, 11'000));
+    EXPECT_FALSE(look(500, 20'999));
+    EXPECT_TRUE(look(500, 21'000));
+    EXPECT_FALSE(look(501, 22'000));
+    EXPECT_FALSE(look(501, 31'999));
+    const PlanProgress progress = progress_of(plan, view, {{{3, {"t", 1}}, 500}});
+    const Slowest slowest = slowest_of(plan, progress, 15'000);
+    EXPECT_EQ(slowest.broker, 3);
+    EXPECT_EQ(slowest.bytes_left, 1'500);
+    EXPECT_EQ(slowest.rate, 100);
+    const std::string text = progress_text(plan, progress, 15'000);
+    EXPECT_NE(text.find("100 B/s   15s  moving"), std::string::npos) << text;
+    EXPECT_NE(text.find("slowest: 3 receiving 100 B/s of 500 B/s, 1.46 KiB left"), std::string::npos)
+        << text;
+}
+
 TEST(Plan, ThrottlesOnlyWhatNobodyLimitsYet) {
     const StoredPlan plan = sample();
     const ConfigValues topics = {{{"t", "leader.replication.throttled.replicas"}, "0:1,7:9"}};
@@ -135,9 +236,6 @@ TEST(Plan, ThrottlesOnlyWhatNobodyLimitsYet) {
               "t fol 0:3,1:3\n"
               "1 fol 500\n2 lea 500\n2 fol 500\n3 lea 500\n3 fol 500\n");
     EXPECT_TRUE(needed_throttles({}, {}, {}).empty());
-    EXPECT_EQ(list_without("0:1,7:9,0:2", "0:2,0:1"), "7:9");
-    EXPECT_EQ(list_without("0:1", "0:1"), std::nullopt);
-    EXPECT_EQ(list_without("*", "0:1"), "*");
 }
 
 TEST(Plan, NotesOfBrokersThatAreDownOutliveTheMoves) {
@@ -248,6 +346,35 @@ TEST(Plan, FilesAreCheckedAgainstTheCluster) {
               "6 the cluster has changed since the plan was made: orders-0 | make "
               "a new plan; --force carries this one out all the same");
     EXPECT_EQ(outcome(drift, {true, false, 5}), "orders-0 wave 4;");
+}
+
+TEST(Plan, WhatDoesNotFitIsRefusedBeforeItBegins) {
+    placement::Snapshot cluster;
+    for (int32_t id = 1; id <= 3; ++id)
+        cluster.brokers.emplace_back().id = id;
+    cluster.brokers[2].log_dirs = {{"/a", 1'000, 900}, {"/b", 1'000, 950}};
+    auto& topic = cluster.topics.emplace_back();
+    topic.name = "t";
+    for (int32_t i = 0; i < 2; ++i) {
+        auto& partition = topic.partitions.emplace_back();
+        partition.partition = i;
+        partition.replicas = {1};
+        partition.size_bytes = 100;
+    }
+    const std::vector<FileMove> one = {{{"t", 0}, {3}, {}, std::nullopt, std::nullopt}};
+    std::vector<FileMove> both = one;
+    both.push_back({{"t", 1}, {3}, {}, std::nullopt, std::nullopt});
+    EXPECT_EQ(moves_to_do(one, cluster, {}).size(), 1U);
+    EXPECT_EQ(moves_to_do(both, cluster, {true, false, 5}).size(), 2U);
+    try {
+        moves_to_do(both, cluster, {});
+        FAIL() << "200 bytes do not fit into 150";
+    } catch (const Failure& failure) {
+        EXPECT_EQ(failure.exit_code, kConflict);
+        EXPECT_EQ(failure.error, "the plan brings 200 B to broker 3, which has room for 150 B");
+    }
+    cluster.brokers[2].log_dirs[0].capacity_bytes.reset();  // nobody knows
+    EXPECT_EQ(moves_to_do(both, cluster, {}).size(), 2U);
 }
 
 TEST(Plan, CopiesThatAreBeingAddedDoNotCount) {
