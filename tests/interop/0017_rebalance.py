@@ -309,8 +309,8 @@ def test_what_changes_under_a_plan(world):
             "follower.replication.throttled.replicas=0:1004")
     dev.run("config", "set", "broker", 1004, "follower.replication.throttled.rate=1")
     driver = dev.start("reassign-partitions", "apply", dev.file_of(safe=[[1003, 1004]]), "--yes")
-    isr = lambda: next(t["partitions"][0]["isr"] for t in dev.snapshot()["topics"]
-                       if t["name"] == "safe")
+    isr = lambda: json.loads(dev.run("topic", "describe", "safe", "-o", "json"))["items"][0][
+        "partitions"][0]["isr"]
     wait_for(lambda: 1003 in isr(), "1003 is in sync")
     dev.dev("kill", 1002)
     wait_for(lambda: sorted(isr()) == [1001, 1003], "1002 is out", 40)
@@ -320,6 +320,8 @@ def test_what_changes_under_a_plan(world):
     check_equal(sorted(isr()), [1001, 1003], "in sync after the refusal")
     check_in("is cancelled", dev.run("reassign-partitions", "cancel", "--force"))
     driver.communicate(timeout=60)
+    dev.dev("start", 1002)
+    dev.run("health", "--wait", "60s", "--brokers", "4")
     dev.settles(lambda: sorted(dev.replicas("safe")[0]), [1001, 1002], "replicas after the cancel")
 
 
