@@ -338,6 +338,12 @@ def test_refusals_and_the_runbooks_name(world):
     world.at_end(lambda: os.killpg(writer.pid, signal.SIGKILL))
     apply = ["reassign-partitions", "apply", "move.json", "--yes", "--throttle"]
     wait_for(lambda: dev.snapshot()["topics"][0]["partitions"][0]["size_bytes"] > 100_000, "writes")
+    still = dev.snapshot()
+    check(still["metadata_offset"] > 0, "no metadata offset")
+    check("bytes_in_rate" not in still["topics"][0]["partitions"][0], "a rate that nobody measured")
+    rates = {p["partition"]: p["bytes_in_rate"] for p in json.loads(
+        dev.run("cluster", "snapshot", "--rate-window", "2", "-o", "json"))["topics"][0]["partitions"]}
+    check(rates[0] > 10_000 and rates[1] == 0, f"rates {rates}")
     code, _, err = dev.run(*apply, "20kB/s", code=None)
     check_equal(code, 2, f"exit code of a throttle below the write rate\n{err}")
     enough = re.search(r"--throttle (\d+) would finish", err)

@@ -42,7 +42,8 @@ Json brokers_json(const ClusterState& state) {
     return brokers;
 }
 
-Json topics_json(const placement::Snapshot& snapshot) {
+Json topics_json(const ClusterState& state) {
+    const placement::Snapshot& snapshot = state.snapshot;
     Json topics = Json::array();
     for (const placement::Topic& topic : snapshot.topics) {
         Json partitions = Json::array();
@@ -52,19 +53,25 @@ Json topics_json(const placement::Snapshot& snapshot) {
                                   {"isr", *partition.isr},
                                   {"leader", *partition.leader},
                                   {"size_bytes", partition.size_bytes}});
+            const auto rate = state.write_rates.find({topic.name, partition.partition});
+            if (rate != state.write_rates.end())
+                partitions.back()["bytes_in_rate"] = rate->second;
         }
         topics.push_back({{"name", topic.name}, {"partitions", partitions}});
     }
     return topics;
 }
 
-void print_snapshot(const Context& context) {
+void print_snapshot(const Context& context, int32_t rate_window) {
     Client client(context);
-    const ClusterState state = read_cluster(client);
-    const Json snapshot = {{"version", 1},
-                           {"axes", state.snapshot.axes},
-                           {"brokers", brokers_json(state)},
-                           {"topics", topics_json(state.snapshot)}};
+    ClusterState state = read_cluster(client);
+    if (rate_window > 0) measure_leader_growth(client, state, rate_window);
+    Json snapshot = {{"version", 1},
+                     {"axes", state.snapshot.axes},
+                     {"brokers", brokers_json(state)},
+                     {"topics", topics_json(state)}};
+    if (state.snapshot.metadata_offset)
+        snapshot["metadata_offset"] = *state.snapshot.metadata_offset;
     std::cout << snapshot.dump() << '\n';
 }
 
@@ -73,8 +80,14 @@ void print_snapshot(const Context& context) {
 void add_cluster_snapshot(CLI::App& cluster, Context& context) {
     CLI::App* command = cluster.add_subcommand(
         "snapshot", "the cluster as JSON, for rebalance-rackaware plan --cluster");
+    auto rate_window = std::make_shared<int32_t>(0);
+    command
+        ->add_option("--rate-window", *rate_window,
+                     "seconds to watch the logs of leaders grow, for bytes_in_rate; without it the "
+                     "snapshot has no rates")
+        ->check(CLI::Range(1, 3'600));
     add_connection_options(*command, context);
-    command->callback([&context] { print_snapshot(context); });
+    command->callback([&context, rate_window] { print_snapshot(context, *rate_window); });
 }
 
 }  // namespace millrace::cli

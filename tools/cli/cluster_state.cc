@@ -2,9 +2,12 @@
 #include "cli/cluster_state.h"
 
 #include <fmt/core.h>
+#include <poll.h>
 
 #include <algorithm>
 
+#include "cli/plan_store.h"
+#include "cli/reassign_client.h"
 #include "millrace/wire/gen/describe_cluster_request.h"
 #include "millrace/wire/gen/describe_cluster_response.h"
 #include "millrace/wire/gen/describe_configs_request.h"
@@ -148,6 +151,8 @@ void read_quorum(Client& client, ClusterState& state) {
         if (partition.error_code != 0) return;
         state.quorum_leader = partition.leader_id;
         state.quorum_epoch = partition.leader_epoch;
+        if (partition.high_watermark >= 0)
+            state.snapshot.metadata_offset = partition.high_watermark;
     } catch (const Failure&) {
         return;
     }
@@ -177,11 +182,41 @@ const placement::Broker& ClusterState::labels_of(int32_t id) const {
 ClusterState read_cluster(Client& client) {
     ClusterState state;
     Sizes sizes;
+    read_quorum(client, state);  // first: what follows is not older
     read_brokers(client, state, sizes);
     read_topics(client, state, sizes);
     read_min_isr(client, state);
-    read_quorum(client, state);
     return state;
+}
+
+void measure_leader_growth(Client& client, ClusterState& state, int32_t seconds) {
+    std::set<PartitionReplica> leaders;
+    for (const placement::Topic& topic : state.snapshot.topics) {
+        for (const placement::Partition& partition : topic.partitions) {
+            if (partition.leader.value_or(-1) >= 0)
+                leaders.insert({*partition.leader, {topic.name, partition.partition}});
+        }
+    }
+    const auto before = replica_dirs(client, leaders);
+    const int64_t from = now_ms();
+    ::poll(nullptr, 0, seconds * 1'000);
+    client.renew();
+    const auto after = replica_dirs(client, leaders);
+    const int64_t elapsed = std::max<int64_t>(1, now_ms() - from);
+    for (placement::Topic& topic : state.snapshot.topics) {
+        for (placement::Partition& partition : topic.partitions) {
+            const PartitionReplica leader{partition.leader.value_or(-1),
+                                          {topic.name, partition.partition}};
+            const auto was = before.find(leader);
+            const auto is = after.find(leader);
+            if (was == before.end() || is == after.end() || !was->second.current ||
+                !is->second.current || is->second.current_bytes < was->second.current_bytes)
+                continue;
+            const int64_t grown = is->second.current_bytes - was->second.current_bytes;
+            partition.bytes_in_rate = grown * 1'000 / elapsed;
+            state.write_rates[leader.partition] = partition.bytes_in_rate;
+        }
+    }
 }
 
 }  // namespace millrace::cli

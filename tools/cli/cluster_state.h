@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/client.h"
+#include "cli/offsets.h"
 #include "millrace/placement/planner.h"
 
 namespace millrace::cli {
@@ -44,6 +45,7 @@ struct ClusterState {
     std::vector<ClusterBroker> brokers;  // by id
     placement::Snapshot snapshot;        // fenced brokers are down, cordoned ones cordoned
     std::map<std::string, int32_t> min_isr;
+    std::map<TopicPartition, int64_t> write_rates;  // bytes a second; empty when not measured
     int32_t quorum_leader = -1;
     int32_t quorum_epoch = -1;
 
@@ -52,8 +54,13 @@ struct ClusterState {
     const placement::Broker& labels_of(int32_t id) const;
 };
 
-/// A broker that does not answer within two seconds is one whose directories are unknown.
+/// A broker that does not answer within two seconds is one whose directories are unknown. The
+/// snapshot's metadata offset is the quorum's high watermark when the reading began.
 ClusterState read_cluster(Client& client);
+
+/// How fast the logs of leaders grow, by two looks at them: into the snapshot as bytes_in_rate. A
+/// log that became smaller, by retention or compaction, has no rate.
+void measure_leader_growth(Client& client, ClusterState& state, int32_t seconds);
 
 /// What a set of partitions is short of.
 struct Shortage {

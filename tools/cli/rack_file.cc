@@ -22,13 +22,49 @@ int64_t domain_of(const Json& host, const char* name, const std::string& path) {
     return found->get<int64_t>();
 }
 
-/// The key of a line of properties or YAML; nothing for comments and deeper levels.
-std::string key_of(const std::string& line) {
-    if (line.empty() || line.front() == '#' || line.front() == '!') return "";
-    size_t begin = line.find_first_not_of(" \t");
-    if (begin == std::string::npos || begin > 0) return "";
-    return line.substr(0, line.find_first_of("=: \t"));
-}
+/// The key of a line of properties or YAML, in YAML with those that it stands below; nothing for
+/// comments.
+class KeyReader {
+  public:
+    explicit KeyReader(bool yaml) : yaml_(yaml) {}
+
+    std::string next(const std::string& line) {
+        begin_ = line.find_first_not_of(yaml_ ? " " : " \t");
+        if (begin_ == std::string::npos || line[begin_] == '#') return "";
+        if (!yaml_) {
+            if (line[begin_] == '!') return "";
+            return line.substr(begin_, line.find_first_of("=: \t", begin_) - begin_);
+        }
+        while (!above_.empty() && above_.back().first >= begin_)
+            above_.pop_back();
+        size_t colon = line.find(':', begin_);
+        while (colon != std::string::npos && colon + 1 < line.size() && line[colon + 1] != ' ')
+            colon = line.find(':', colon + 1);
+        if (colon == std::string::npos) return "";
+        written_ = line.substr(begin_, colon - begin_);
+        std::string key = written_;
+        if (key.size() > 1 && (key.front() == '"' || key.front() == '\''))
+            key = key.substr(1, key.size() - 2);
+        if (!above_.empty()) key = above_.back().second + "." + key;
+        const size_t value = line.find_first_not_of(' ', colon + 1);
+        if (value == std::string::npos || line[value] == '#') above_.emplace_back(begin_, key);
+        if (key == "broker" && value != std::string::npos && line[value] == '{')
+            throw Failure{kConflict, "the file writes all of 'broker' in one line",
+                          "set rack there, or write broker.rack on a line of its own"};
+        return key;
+    }
+
+    /// The line just read with another value.
+    std::string with(const std::string& value) const {
+        return yaml_ ? std::string(begin_, ' ') + written_ + ": " + value : "broker.rack=" + value;
+    }
+
+  private:
+    bool yaml_;
+    size_t begin_ = 0;
+    std::string written_;
+    std::vector<std::pair<size_t, std::string>> above_;  // indent and whole key
+};
 
 }  // namespace
 
@@ -60,24 +96,24 @@ bool same_host(const std::string& a, const std::string& b) {
 }
 
 std::string with_rack(const std::string& text, bool yaml, const std::string& rack) {
-    const std::string wanted = (yaml ? "broker.rack: " : "broker.rack=") + rack;
+    KeyReader keys(yaml);
     std::istringstream in(text);
     std::string out;
     bool done = false;
     for (std::string line; std::getline(in, line);) {
-        const std::string key = key_of(line);
+        const std::string key = keys.next(line);
         if (key == "broker.fault.domain" || key == "broker.update.domain") {
             throw Failure{kConflict, "the file makes the rack from " + key,
                           "change broker.fault.domain and broker.update.domain there"};
         }
         if (key == "broker.rack") {
-            if (!done) out += wanted + "\n";
+            if (!done) out += keys.with(rack) + "\n";
             done = true;
             continue;
         }
         out += line + "\n";
     }
-    return done ? out : out + wanted + "\n";
+    return done ? out : out + (yaml ? "broker.rack: " : "broker.rack=") + rack + "\n";
 }
 
 }  // namespace millrace::cli

@@ -62,7 +62,8 @@ std::vector<ClusterNode> cluster_nodes(Client& client, bool include_fenced) {
     if (response.error_code != 0) refused(response.error_code, response.error_message);
     std::vector<ClusterNode> nodes;
     for (const auto& broker : response.brokers)
-        nodes.push_back({broker.broker_id, broker.rack, broker.is_fenced, broker.host});
+        nodes.push_back(
+            {broker.broker_id, broker.rack, broker.is_fenced, broker.host, broker.port});
     return nodes;
 }
 

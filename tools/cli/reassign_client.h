@@ -50,6 +50,7 @@ struct ClusterNode {
     std::optional<std::string> rack;
     bool fenced = false;
     std::string host{};
+    int port = 0;
 };
 
 struct ResourceChange {

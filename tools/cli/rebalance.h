@@ -13,8 +13,8 @@ void add_reassign(CLI::App& root, Context& context);
 void add_rebalance_live(CLI::App& group, Context& context);
 
 /// The cluster as the planner sees it. A Failure when a broker that is up does not answer: a plan
-/// from half the sizes would be wrong.
-placement::Snapshot live_snapshot(Client& client);
+/// from half the sizes would be wrong. With a window of seconds the write rates are measured.
+placement::Snapshot live_snapshot(Client& client, int32_t rate_window = 0);
 
 /// Copies that are being added do not count yet: one that never arrives must not raise the number
 /// of copies.
@@ -27,7 +27,7 @@ struct LivePlan {
 };
 /// The cluster as it is, planned. `dead_hosts` are looked up among the brokers.
 LivePlan plan_live(Client& client, const PlanOptions& options,
-                   const std::vector<std::string>& dead_hosts);
+                   const std::vector<std::string>& dead_hosts, int32_t rate_window = 0);
 /// The plan for people, with the time it takes at that rate; for programs the plan itself.
 std::string live_plan_text(const LivePlan& live, int64_t bytes_per_second);
 

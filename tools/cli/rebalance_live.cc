@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "cli/cluster_state.h"
+#include "cli/dead_hosts.h"
 #include "cli/output.h"
 #include "cli/plan_output.h"
 #include "cli/rebalance.h"
@@ -24,6 +25,7 @@ struct LiveOptions {
     std::string directory = ".";
     std::string throttle;
     std::string username, password;
+    int32_t rate_window = 0;
     bool execute = false;
     bool verify = false;
     bool force = false;
@@ -71,7 +73,7 @@ std::string rate_line(Client& client, const std::vector<PlannedMove>& moves, int
 void plan(Context& context, const LiveOptions& options, Client& client) {
     const int64_t throttle =
         rate_option("--throttle", options.throttle.empty() ? kUsualThrottle : options.throttle);
-    const LivePlan live = plan_live(client, options.plan, options.dead_hosts);
+    const LivePlan live = plan_live(client, options.plan, options.dead_hosts, options.rate_window);
     make_files(options, live);
     if (options.plan.check && !live.plan.changes.empty()) context.exit_code = kPending;
     if (context.json()) {
@@ -145,8 +147,9 @@ void run(Context& context, const LiveOptions& options) {
 
 }  // namespace
 
-placement::Snapshot live_snapshot(Client& client) {
+placement::Snapshot live_snapshot(Client& client, int32_t rate_window) {
     ClusterState state = read_cluster(client);
+    if (rate_window > 0) measure_leader_growth(client, state, rate_window);
     std::set<int32_t> known;
     for (const ClusterBroker& broker : state.brokers) {
         known.insert(broker.id);
@@ -199,21 +202,14 @@ std::string fix_of(const placement::Refusal& refusal, const placement::Snapshot&
 }  // namespace
 
 LivePlan plan_live(Client& client, const PlanOptions& options,
-                   const std::vector<std::string>& dead_hosts) {
+                   const std::vector<std::string>& dead_hosts, int32_t rate_window) {
     placement::Request request = request_of(options);
     for (const std::string& host : words_of("--deadhosts", dead_hosts)) {
-        bool found = false;
-        for (const ClusterNode& node : cluster_nodes(client, true)) {
-            if (node.host != host) continue;
-            request.dead.push_back(node.id);
-            found = true;
-        }
-        if (!found)
-            throw bad_plan_input("usage", fmt::format("--deadhosts: no broker on '{}'", host),
-                                 "--dead takes broker ids");
+        for (const int32_t id : brokers_named(host, cluster_nodes(client, true)))
+            request.dead.push_back(id);
     }
     LivePlan live;
-    live.snapshot = live_snapshot(client);
+    live.snapshot = live_snapshot(client, rate_window);
     leave_out_adding(live.snapshot, list_reassignments(client));
     placement::Outcome outcome = placement::make_plan(live.snapshot, request);
     if (outcome.refusal) {
@@ -250,8 +246,12 @@ void add_rebalance_live(CLI::App& group, Context& context) {
     group.add_option("--throttle", options->throttle, "bytes per second and broker (50000000)");
     group.add_option("--rebalancePlanDir", options->directory,
                      "where the plan and the undo file are kept (.)");
-    group.add_option("--deadhosts", options->dead_hosts, "hosts whose brokers are gone: H1,H2")
+    group.add_option("--deadhosts", options->dead_hosts, "hosts whose brokers are gone: names, addresses, host:port or ids")
         ->allow_extra_args(false);
+    group
+        .add_option("--rate-window", options->rate_window,
+                    "seconds to watch the logs of leaders grow, so that leaders are even by traffic too")
+        ->check(CLI::Range(1, 3'600));
     group.add_flag("--computeStorageCost", options->storage_cost, "accepted; sizes always count");
     group.add_option("--username", options->username, "accepted and ignored");
     group.add_option("--password", options->password, "accepted and ignored");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/cluster_state.h"
+#include "cli/dead_hosts.h"
 #include "cli/rack_file.h"
 #include "cli/topic_placement.h"
 #include "unit/cli/run_words.h"
@@ -134,10 +135,20 @@ TEST(CliRacks, EditOneLine) {
         {"# broker.rack=x\na=1", false, "# broker.rack=x\na=1\nbroker.rack=FD0UD1\n"},
         {"broker.rack: x  # c\nnode.id: 1\n", true, "broker.rack: FD0UD1\nnode.id: 1\n"},
         {"", true, "broker.rack: FD0UD1\n"},
+        {"  broker.rack = x\n", false, "broker.rack=FD0UD1\n"},
+        {"node:\n  id: 1\nbroker:\n  # here\n  rack: x\n  id: 1\nlog.dirs: /d\n", true,
+         "node:\n  id: 1\nbroker:\n  # here\n  rack: FD0UD1\n  id: 1\nlog.dirs: /d\n"},
+        {"broker:  # c\n    'rack': \"x\"\n", true, "broker:  # c\n    'rack': FD0UD1\n"},
+        {"other:\n  rack: x\n", true, "other:\n  rack: x\nbroker.rack: FD0UD1\n"},
+        {"broker:\n  id: 1\nrack: x\n", true, "broker:\n  id: 1\nrack: x\nbroker.rack: FD0UD1\n"},
+        {"listeners: PLAINTEXT://:9092\n\"broker.rack\": x\n", true,
+         "listeners: PLAINTEXT://:9092\n\"broker.rack\": FD0UD1\n"},
     };
     for (const auto& [before, yaml, after] : cases)
         EXPECT_EQ(with_rack(before, yaml, "FD0UD1"), after);
     EXPECT_THROW(with_rack("broker.fault.domain=1\n", false, "FD0UD1"), Failure);
+    EXPECT_THROW(with_rack("broker:\n  fault:\n    domain: 1\n", true, "FD0UD1"), Failure);
+    EXPECT_THROW(with_rack("broker: {rack: x}\n", true, "FD0UD1"), Failure);
 }
 
 TEST(CliRacks, ReadHdinsightsTopology) {
@@ -157,6 +168,24 @@ TEST(CliRacks, ReadHdinsightsTopology) {
     EXPECT_TRUE(same_host("wn0-k.example.com", "wn0-k"));
     EXPECT_FALSE(same_host("wn0-k.example.com", "wn0-k.example.org"));
     EXPECT_FALSE(same_host("wn0", "wn01"));
+}
+
+TEST(CliRacks, DeadHostsAsPeopleWriteThem) {
+    const std::vector<ClusterNode> nodes = {{1, {}, false, "wn0-k.example.com", 9092},
+                                            {2, {}, true, "wn1-k.example.com", 9092},
+                                            {3, {}, false, "wn1-k.example.com", 9093},
+                                            {4, {}, false, "127.0.0.4", 9092},
+                                            {5, {}, false, "db.a.example", 9092},
+                                            {6, {}, false, "db.b.example", 9092}};
+    const std::pair<const char*, std::vector<int32_t>> cases[] = {
+        {"wn0-k.example.com", {1}}, {"WN0-K", {1}},    {"wn1-k", {2, 3}},
+        {"wn1-k:9093", {3}},        {"3", {3}},        {"127.0.0.4", {4}},
+        {"127.0.0.4:9092", {4}},    {"db.b.example", {6}},
+    };
+    for (const auto& [word, ids] : cases)
+        EXPECT_EQ(brokers_named(word, nodes), ids) << word;
+    for (const char* wrong : {"wn2-k", "7", "wn1-k:9094", "127.0.0.5", "db", "127", ""})
+        EXPECT_THROW(brokers_named(wrong, nodes), Failure) << wrong;
 }
 
 TEST(CliOperate, FailuresSayWhatAndHow) {
