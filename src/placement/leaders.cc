@@ -212,18 +212,44 @@ class Leading {
                 return total_[static_cast<size_t>(a)] < total_[static_cast<size_t>(b)];
             });
         if (total_[static_cast<size_t>(*high)] < total_[static_cast<size_t>(*low)] + 2) return;
-        const auto counts = [&](Index b) { return total_[static_cast<size_t>(b)]; };
-        chains(0, seats_.size(), counts,
-               [&](const Seat& seat, Index to) { return stays_in_window(seat, to); });
-        if (!per_topic_ || of_topic_.size() > kMaxFlowCells) return;
-        led_in_.assign(of_topic_.size(), {});
-        by_.assign(of_topic_.size() + brokers_, {});
-        for (size_t s = 0; s < seats_.size(); ++s)
-            led_in_[cell(seats_[s], seats_[s].leader)].push_back(s);
+        share_out_directly();
+        if (!per_topic_ || of_topic_.size() > kMaxFlowCells) {
+            const auto counts = [&](Index b) { return total_[static_cast<size_t>(b)]; };
+            chains(0, seats_.size(), counts,
+                   [&](const Seat& seat, Index to) { return stays_in_window(seat, to); });
+            return;
+        }
+        if (led_in_.empty()) {
+            led_in_.resize(of_topic_.size());
+            for (size_t s = 0; s < seats_.size(); ++s)
+                led_in_[cell(seats_[s], seats_[s].leader)].push_back(s);
+        }
         while (steps_ < kMaxSteps && augment()) {}
     }
 
-    // Chains may fail because each of their hand-overs must be legal by itself. Here the leaders
+    /// What one hand-over does by itself; far fewer are left for paths.
+    void share_out_directly() {
+        bool better = true;
+        for (int i = 0; i < kPasses && better; ++i) {
+            better = false;
+            for (size_t s = 0; s < seats_.size(); ++s) {
+                for (const Index to : seats_[s].candidates) {
+                    const Index from = seats_[s].leader;
+                    if (total_[static_cast<size_t>(to)] + 2 > total_[static_cast<size_t>(from)] ||
+                        !stays_in_window(seats_[s], to))
+                        continue;
+                    if (!led_in_.empty()) {
+                        std::erase(led_in_[cell(seats_[s], from)], s);
+                        led_in_[cell(seats_[s], to)].push_back(s);
+                    }
+                    hand(seats_[s], to);
+                    better = true;
+                }
+            }
+        }
+    }
+
+    // Chains may fail because each of their hand-overs must be legal by itself. Here leaders
     // are a flow from seats over cells (topic and broker, within the topic's window) to brokers; a
     // path in what is left of it from a broker to one with at least two fewer evens the totals, and
     // without one they are as even as the windows allow. Nodes are cells, then brokers.
@@ -238,34 +264,44 @@ class Leading {
                static_cast<size_t>(broker);
     }
 
+    /// Paths from every source while it has one; false when none had any. What was reached in vain
+    /// is not looked at again, though later paths may have opened a way: the next call finds it.
     bool augment() {
         std::vector<Index> sources = model_.targets;
         std::stable_sort(sources.begin(), sources.end(), [this](Index a, Index b) {
             return total_[static_cast<size_t>(a)] > total_[static_cast<size_t>(b)];
         });
-        const int64_t least = total_[static_cast<size_t>(sources.back())];
-        std::fill(by_.begin(), by_.end(), Step{});
+        by_.assign(of_topic_.size() + brokers_, Step{});
         steps_ += static_cast<int64_t>(by_.size());
-        // What an earlier, higher source has reached in vain stays marked.
+        bool any = false;
         for (const Index source : sources) {
-            const int64_t top = total_[static_cast<size_t>(source)];
-            if (top < least + 2) return false;
-            const size_t start = of_topic_.size() + static_cast<size_t>(source);
-            if (by_[start].from != kNowhere) continue;
-            by_[start].from = start;
-            std::vector<size_t> queue{start};
-            for (size_t head = 0; head < queue.size(); ++head) {
-                const size_t node = queue[head];
-                if (node < of_topic_.size()) {
-                    leave_cell(node, queue);
-                    continue;
-                }
-                if (total_[node - of_topic_.size()] + 2 <= top) {
-                    hand_back(node);
-                    return true;
-                }
-                leave_broker(node, queue);
+            while (steps_ < kMaxSteps && path_from(of_topic_.size() + static_cast<size_t>(source)))
+                any = true;
+        }
+        return any;
+    }
+
+    bool path_from(size_t start) {
+        if (by_[start].from != kNowhere) return false;
+        const int64_t top = total_[start - of_topic_.size()];
+        if (std::all_of(model_.targets.begin(), model_.targets.end(),
+                        [&](Index b) { return total_[static_cast<size_t>(b)] + 2 > top; }))
+            return false;
+        by_[start].from = start;
+        std::vector<size_t> queue{start};
+        for (size_t head = 0; head < queue.size(); ++head) {
+            const size_t node = queue[head];
+            if (node < of_topic_.size()) {
+                leave_cell(node, queue);
+                continue;
             }
+            if (total_[node - of_topic_.size()] + 2 <= top) {
+                hand_back(node);
+                for (const size_t seen : queue)
+                    by_[seen] = {};
+                return true;
+            }
+            leave_broker(node, queue);
         }
         return false;
     }
