@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -182,11 +183,14 @@ void ControllerHost::on_commit(const std::vector<MetadataBatch>& batches) {
         quorum_.status().high_watermark <= batches.back().last_offset + 1) {
         caught_up_ = true;
     }
-    // Images first: a client that got its answer finds what it asked for.
-    if (caught_up_) publish();
+    // The machine first: who hears of the image may run a command that ends its reign, and it would
+    // fall back behind what is never delivered again. Answers last: a client finds what it asked for.
     if (machine_.active()) {
         machine_.on_high_watermark(tick(), batches.back().last_offset + 1, output_);
     }
+    std::vector<metadata::ControllerReply> answers = std::exchange(output_.replies, {});
+    if (caught_up_) publish();
+    std::move(answers.begin(), answers.end(), std::back_inserter(output_.replies));
     carry_out();
 }
 

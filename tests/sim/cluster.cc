@@ -1,6 +1,7 @@
 // tests/sim/cluster.cc: nodes and their addresses; leaders as clients know them.
 #include "sim/cluster.h"
 
+#include "millrace/broker/quorum_driver.h"
 #include "millrace/wire/gen/metadata_request.h"
 
 namespace millrace::sim {
@@ -19,12 +20,18 @@ metadata::ConfigMap config_of(int number, const ClusterOptions& options) {
     metadata::ConfigMap config = options.config;
     const std::string host = host_of(number);
     std::string voters;
+    std::string servers;
     for (int n = 1; n <= options.nodes; ++n) {
         voters += (n > 1 ? "," : "") + std::to_string(n) + "@" + host_of(n) + ":9093";
+        servers += (n > 1 ? "," : "") + host_of(n) + ":9093";
     }
     config["process.roles"] = "broker,controller";
     config["node.id"] = std::to_string(number);
-    config["controller.quorum.voters"] = voters;
+    if (options.first_voters == 0) {
+        config["controller.quorum.voters"] = voters;
+    } else {
+        config["controller.quorum.bootstrap.servers"] = servers;
+    }
     config["controller.listener.names"] = "CONTROLLER";
     config["listeners"] = "PLAINTEXT://" + host + ":9092,CONTROLLER://" + host + ":9093";
     config["advertised.listeners"] = config["listeners"];
@@ -48,8 +55,34 @@ Cluster::Cluster(World& world, const ClusterOptions& options, uint64_t seed)
         Site site{n, &world.add_disk(), &links, this};
         nodes_.push_back(std::make_unique<Process>(
             world, config_of(n, options), seed * 16 + static_cast<uint64_t>(n), site));
-        nodes_.back()->static_voters = true;
+        nodes_.back()->quorum = Process::Quorum::Static;
     }
+    if (options.first_voters > 0) name_voters(options.first_voters);
+}
+
+void Cluster::name_voters(int count) {
+    std::string voters;
+    for (int n = 1; n <= count; ++n) {
+        voters += (n > 1 ? "," : "") + std::to_string(n) + "@" + host_of(n) + ":9093:" +
+                  Uuid::from_random_bits(rng_.next(), rng_.next()).to_string();
+    }
+    for (int n = 1; n <= size(); ++n) {
+        node(n).quorum = n <= count ? Process::Quorum::Initial : Process::Quorum::Later;
+        node(n).initial_voters = voters;
+    }
+}
+
+raft::VoterSet Cluster::voters() {
+    int32_t epoch = -1;
+    raft::VoterSet newest;
+    for (auto& process : nodes_) {
+        if (!process->started() || process->state() == Process::State::Down) continue;
+        broker::QuorumStatus status = process->node().shard().quorum->status();
+        if (status.role != raft::QuorumRole::Leader || status.epoch.value <= epoch) continue;
+        epoch = status.epoch.value;
+        newest = std::move(status.voter_set);
+    }
+    return newest;
 }
 
 Cluster::~Cluster() = default;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "millrace/raft/voter_set.h"
 #include "millrace/wire/gen/metadata_response.h"
 #include "sim/client.h"
 #include "sim/process.h"
@@ -22,6 +23,8 @@ struct ClusterOptions {
     int replication_factor = 3;
     int min_isr = 2;
     metadata::ConfigMap config;  // of every node
+    /// Of a dynamic quorum (KIP-853): so many nodes vote from the start. 0: static voters.
+    int first_voters = 0;
 };
 
 class Cluster final : public Hosts, public Servers {
@@ -31,6 +34,8 @@ class Cluster final : public Hosts, public Servers {
 
     int size() const { return static_cast<int>(nodes_.size()); }
     Process& node(int number) { return *nodes_.at(static_cast<size_t>(number - 1)); }
+    /// As the leader of the quorum knows them; empty while none leads.
+    raft::VoterSet voters();
     /// Clients begin to ask for leaders.
     void begin_discovery();
 
@@ -50,6 +55,7 @@ class Cluster final : public Hosts, public Servers {
         int32_t epoch = -1;
     };
     using Partition = std::pair<Uuid, int32_t>;
+    void name_voters(int count);
     void ask();
     void learn(const wire::MetadataResponse& answer);
     Process* leader_of(const Uuid& topic, int32_t partition);

@@ -17,6 +17,7 @@ constexpr Duration kDownLong = seconds(7);  // longer than a session
 constexpr Duration kStepCrashMax = seconds(2);
 constexpr Duration kWipedDown = seconds(8);  // requests of its former life are gone
 constexpr Duration kHealMax = seconds(90);
+constexpr Duration kLastStand = seconds(10);
 /// Two clocks differ by less than message.timestamp.after.max.ms.
 constexpr int64_t kWallShiftMs = 1'500'000;
 const std::string kSecondDirectory = "/d1";
@@ -47,6 +48,7 @@ ClusterFaults ClusterFaults::draw(Rng& rng, int nodes) {
     f.wall_jumps = on(20);
     f.empty_disk = on(15) && nodes >= 3;
     f.rot = on(15) && nodes >= 3;
+    f.last_stand = on(30) && nodes >= 3;
     f.disturbed_max = rng.chance(2, 3) ? (nodes - 1) / 2 : nodes;
     f.disturbed_max = std::max(f.disturbed_max, 1);
     f.interval = milliseconds(rng.between(300, 3000));
@@ -77,6 +79,7 @@ std::string ClusterFaults::text() const {
     add(disk_full, "full");
     add(wall_jumps, "wall");
     add(empty_disk, "empty");
+    add(last_stand, "last");
     add(rot, "rot");
     return "faults=" + (all.empty() ? "none" : all) + " at_once=" + std::to_string(disturbed_max);
 }
@@ -228,6 +231,7 @@ void ClusterNemesis::on_down(int node, Crash kind, bool clean) {
 /// All others have everything, in the quorum as in the partitions.
 bool ClusterNemesis::may_wipe(int node) {
     watch_.forget_whole_nodes();
+    if (voters != nullptr && !voters->may_lose(node)) return false;
     if (!watch_.others_clean(0) || cluster_.links.any_cut() || !watch_.unrest().empty()) return false;
     int64_t end = -1;
     for (Process* process : cluster_.all_servers()) {
@@ -245,7 +249,7 @@ void ClusterNemesis::wipe(int node) {
     trouble_[node].wiped = true;
     disturb(node, kWipedDown + seconds(4));
     process.kill(Crash::Process);
-    process.disk().replace();
+    process.lose_disk();
     watch_.on_lossy_crash(node);
 }
 
@@ -282,13 +286,13 @@ void ClusterNemesis::cure() {
     watch_.on_cured();
 }
 
-void ClusterNemesis::mend_later(const std::vector<std::pair<int, int>>& cuts) {
-    world_.after(draw_time(), [this, cuts] {
+void ClusterNemesis::mend_later(const std::vector<std::pair<int, int>>& cuts, Duration time) {
+    world_.after(time, [this, cuts] {
         for (const auto& [from, to] : cuts) cluster_.links.mend(from, to);
     });
 }
 
-void ClusterNemesis::isolate(int node) {
+void ClusterNemesis::isolate(int node, Duration time) {
     const bool from_clients = rng_.chance(1, 2);
     world_.say("nemesis: node " + std::to_string(node) + " is cut off" +
                (from_clients ? ", also from clients" : ""));
@@ -299,7 +303,37 @@ void ClusterNemesis::isolate(int node) {
         cuts.emplace_back(other, node);
     }
     for (const auto& [from, to] : cuts) cluster_.links.cut(from, to);
-    mend_later(cuts);
+    mend_later(cuts, time);
+}
+
+/// What KIP-966 is for. All but two lag and fall out of the ISR; of the two one loses what it had
+/// not synced, then the other goes away: it alone has everything, and nobody else may lead. Or all but
+/// the one that loses lag: nothing was acked by it alone.
+void ClusterNemesis::last_stand(int node) {
+    const bool alone = rng_.chance(1, 3);
+    int keeper = alone ? node : draw_node();
+    if (keeper == node && !alone) keeper = 1 + keeper % cluster_.size();
+    world_.say("nemesis: node " + std::to_string(keeper) + " shall be the last one, node " +
+               std::to_string(node) + " loses");
+    for (Process* process : cluster_.all_servers()) {
+        const int other = process->site().number;
+        if (other != node && other != keeper) process->hold_fetches(kLastStand);
+    }
+    const Duration lag = milliseconds(rng_.between(1000, 4500));
+    const Duration more = world_.random_delay(kDownShort);
+    world_.after(lag, [this, node] {
+        if (!active_ || !may_lose(node)) return;
+        Process& loser = cluster_.node(node);
+        const auto style = std::exchange(loser.crash_style, support::CrashStyle::DropUnsynced);
+        kill(node, Crash::Machine);
+        loser.crash_style = style;
+    });
+    if (alone) return;
+    world_.after(lag + more, [this, keeper] {
+        if (!active_) return;
+        trouble_[keeper].disturbed_until = world_.now() + seconds(5);
+        isolate(keeper, kLastStand - seconds(3));
+    });
 }
 
 void ClusterNemesis::cut_one_way() {
@@ -311,7 +345,7 @@ void ClusterNemesis::cut_one_way() {
     std::vector<std::pair<int, int>> cuts{{from, to}};
     if (rng_.chance(1, 3)) cuts.emplace_back(to, from);
     for (const auto& [a, b] : cuts) cluster_.links.cut(a, b);
-    mend_later(cuts);
+    mend_later(cuts, draw_time());
 }
 
 void ClusterNemesis::slow_links() {
@@ -361,6 +395,10 @@ void ClusterNemesis::act() {
         });
     };
     const bool ends = may_end(node);
+    if (faults_.last_stand && rng_.chance(1, 4) && ends && may_lose(node)) {
+        if (disturb(node, kLastStand)) last_stand(node);
+        return;
+    }
     with(ends && (faults_.kill || faults_.crash), seconds(1), [this, node] { kill(node, draw_crash(node)); });
     with(ends && (faults_.kill || faults_.crash) && faults_.in_steps, seconds(2),
          [this, node] { crash_in_steps(node); });
@@ -371,7 +409,7 @@ void ClusterNemesis::act() {
         disturb(process.site().number, time);
         process.pause(time);
     });
-    with(faults_.isolate, seconds(3), [this, node] { isolate(node); });
+    with(faults_.isolate, seconds(3), [this, node] { isolate(node, draw_time()); });
     with(ends && (faults_.io_error || faults_.bad_directory), seconds(4), [this, node] { fail_disk(node); });
     with(ends && faults_.disk_full, seconds(4), [this, node] { fill_disk(node); });
     with(faults_.empty_disk && may_wipe(node), seconds(12), [this, node] { wipe(node); });
@@ -383,7 +421,7 @@ void ClusterNemesis::act() {
                                                          rng_.chance(1, 2) ? 0 : node}};
             if (cuts[0].first == cuts[0].second) return;
             cluster_.links.cut(cuts[0].first, cuts[0].second);
-            mend_later(cuts);
+            mend_later(cuts, draw_time());
         });
     }
     if (faults_.lag) {

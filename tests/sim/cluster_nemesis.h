@@ -8,6 +8,7 @@
 #include "sim/cluster.h"
 #include "sim/cluster_watch.h"
 #include "sim/model.h"
+#include "sim/voters.h"
 
 namespace millrace::sim {
 
@@ -31,6 +32,7 @@ struct ClusterFaults {
     bool disk_full = false;
     bool wall_jumps = false;
     bool empty_disk = false;
+    bool last_stand = false;   // one lags, one loses, the third goes: nobody else may lead
     bool rot = false;          // a bit of a committed batch flips on one replica
     int disturbed_max = 1;     // nodes in trouble at one time
     Duration interval = seconds(2);
@@ -45,6 +47,8 @@ class ClusterNemesis {
     ClusterNemesis(World& world, Cluster& cluster, ClusterWatch& watch, Model& model,
                    const ClusterFaults& faults);
     ~ClusterNemesis();
+    /// Who changes voters must agree before a disk is lost.
+    Voters* voters = nullptr;
     void start_all();
     void begin();
     /// No more faults: everything is mended, every node made to run.
@@ -76,9 +80,10 @@ class ClusterNemesis {
     void flip_a_bit(int node);
     void cure();
     bool may_flip(int node);
-    void isolate(int node);
+    void last_stand(int node);
+    void isolate(int node, Duration time);
     void cut_one_way();
-    void mend_later(const std::vector<std::pair<int, int>>& cuts);
+    void mend_later(const std::vector<std::pair<int, int>>& cuts, Duration time);
     void slow_links();
     void fail_disk(int node);
     void fill_disk(int node);

@@ -15,6 +15,7 @@ namespace millrace::sim {
 namespace {
 
 constexpr Duration kRestMax = seconds(60);
+const char* const kAutoJoin = "controller.quorum.auto.join.enable";
 constexpr uint64_t kSettingsSeed = 0x636c7573746572ULL;
 
 metadata::ConfigMap common_config(Rng& rng, const GroupOptions& groups) {
@@ -67,7 +68,11 @@ class ClusterRun {
           nemesis_(world_, cluster_, watch_, model_, faults_),
           admin_(world_, cluster_, model_),
           load_(world_, cluster_, with_walls(groups, faults_)),
-          crowd_(world_, cluster_, model_) {
+          crowd_(world_, cluster_, model_),
+          voters_(world_, cluster_),
+          dynamic_(options.first_voters > 0) {
+        nemesis_.voters = dynamic_ ? &voters_ : nullptr;
+        watch_.all_vote = options.config.contains(kAutoJoin);
         model_.many_nodes = true;
         admin_.keep_all = true;
         admin_.replication_factor = options.replication_factor;
@@ -89,7 +94,7 @@ class ClusterRun {
     void entitle(uint64_t seed, int nodes, bool trace, const std::string& commit) {
         world_.trace = trace;
         world_.title = "nodes=" + std::to_string(nodes) + " seed=" + std::to_string(seed) +
-                       " commit=" + commit + " " + faults_.text() + (groups_.on ? ",groups" : "");
+                       " commit=" + commit + " " + faults_.text() + (groups_.on ? ",groups" : "") + (dynamic_ ? ",voters" : "");
     }
 
     RunReport run() {
@@ -102,6 +107,7 @@ class ClusterRun {
         load_.begin();
         cluster_.wrong_percent = world_.rng().below(4);
         nemesis_.begin();
+        if (dynamic_) voters_.begin();
         const Instant end = world_.now() + faults_.length;
         while (world_.now() < end) {
             world_.run_for(world_.random_delay(milliseconds(900)));
@@ -110,6 +116,7 @@ class ClusterRun {
             if (world_.rng().chance(1, 2)) admin_.act();
             if (cluster_.size() > admin_.replication_factor) reassign();
         }
+        voters_.end();
         nemesis_.heal();
         crowd_.drain(load_);
         rest();
@@ -122,7 +129,7 @@ class ClusterRun {
 
   private:
     static GroupOptions with_walls(GroupOptions groups, const ClusterFaults& faults) {
-        groups.wall_jumps = faults.wall_jumps;
+        groups.wall_jumps = groups.walls_differ = faults.wall_jumps;
         return groups;
     }
 
@@ -197,6 +204,7 @@ class ClusterRun {
         report.virtual_ms = world_.now().nanos / 1'000'000;
         report.elections = watch_.elections();
         report.quorum_elections = watch_.quorum_elections();
+        report.voter_changes = watch_.voter_changes();
         return report;
     }
 
@@ -211,6 +219,8 @@ class ClusterRun {
     Admin admin_;
     GroupLoad load_;
     Crowd crowd_;
+    Voters voters_;
+    bool dynamic_;
 };
 
 }  // namespace
@@ -228,6 +238,10 @@ RunReport run_cluster_seed(uint64_t seed, int nodes, bool trace, const std::stri
     groups.min_isr = options.min_isr;
     options.config = common_config(rng, groups);
     options.config["min.insync.replicas"] = std::to_string(options.min_isr);
+    if (nodes > 1 && rng.chance(1, 2)) {
+        options.first_voters = rng.chance(1, 2) ? nodes : static_cast<int>(rng.between(1, nodes));
+        if (rng.chance(1, 3)) options.config[kAutoJoin] = "true";
+    }
     if (fault != nullptr) {
         for (const auto& [key, value] : fault->config) options.config[key] = value;
     }

@@ -70,6 +70,7 @@ void ClusterWatch::look_at_quorum(int number, Process& process) {
     if (status.epoch.value < known.raft_epoch) {
         fail("I3", who + ": the quorum epoch went back to " + std::to_string(status.epoch.value));
     }
+    check_voters(number, status, known.raft_epoch == status.epoch.value);
     known.raft_epoch = status.epoch.value;
     if (status.role == raft::QuorumRole::Leader) {
         const auto [it, first] = raft_leaders_.emplace(status.epoch.value, number);
@@ -89,6 +90,44 @@ void ClusterWatch::look_at_quorum(int number, Process& process) {
         fail("I5", who + ": the quorum's watermark is beyond the log");
     }
     if (!unknown) known.raft_high_watermark = status.high_watermark.value;
+    raft_ends_[number] = status.log_end_offset.value;
+    if (!unknown && status.high_watermark.value > raft_committed_) check_majority(number, status);
+}
+
+/// One at a time, and not before the leader has committed in its epoch.
+void ClusterWatch::check_voters(int number, const broker::QuorumStatus& status, bool same_reign) {
+    Node& known = nodes_[number];
+    const bool leads = status.role == raft::QuorumRole::Leader;
+    if (leads && same_reign && !known.voters.empty()) {
+        size_t changed = 0;
+        const auto differ = [&](const raft::VoterSet& one, const raft::VoterSet& other) {
+            for (const raft::Voter& voter : one.voters()) changed += other.is_voter(voter.key) ? 0 : 1;
+        };
+        differ(known.voters, status.voter_set);
+        differ(status.voter_set, known.voters);
+        if (changed > 1) fail("I13", "node " + std::to_string(number) + " changed several voters");
+        if (changed > 0 && status.high_watermark == kNoOffset) {
+            fail("I13", "node " + std::to_string(number) + " changed voters without a commit");
+        }
+        voter_changes_ += changed;
+    }
+    known.voters = leads ? status.voter_set : raft::VoterSet{};
+}
+
+/// Whoever says first that something is committed: a majority of the voters has it. Of a node that
+/// is down counts what it had.
+void ClusterWatch::check_majority(int number, const broker::QuorumStatus& status) {
+    const int64_t committed = status.high_watermark.value;
+    size_t have = 0;
+    for (const raft::Voter& voter : status.voter_set.voters()) {
+        if (raft_ends_[voter.key.id.value] >= committed) ++have;
+    }
+    if (have < status.voter_set.majority()) {
+        fail("I11", "node " + std::to_string(number) + ": the quorum's watermark is " +
+                        std::to_string(committed) + ", only " + std::to_string(have) + " of " +
+                        std::to_string(status.voter_set.size()) + " voters have that");
+    }
+    raft_committed_ = committed;
 }
 
 void ClusterWatch::look_at_image(int number, const metadata::ImagePtr& image) {
@@ -354,6 +393,9 @@ std::string ClusterWatch::unrest() {
         if (!process->up()) return "node " + std::to_string(process->site().number) + " is not up";
         const metadata::Image& own = process->node().shard().image();
         if (own.provenance.offset != image->provenance.offset) return "the images are not equal";
+    }
+    if (all_vote && cluster_.voters().size() < cluster_.all_servers().size()) {
+        why = "not every node is a voter";
     }
     each_partition(*image, [&](const metadata::TopicImage& topic, PartitionIndex index,
                                const metadata::PartitionImage& part) {

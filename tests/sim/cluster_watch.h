@@ -18,7 +18,8 @@
 
 namespace millrace::broker {
 class Partition;
-}
+struct QuorumStatus;
+}  // namespace millrace::broker
 
 namespace millrace::sim {
 
@@ -65,8 +66,11 @@ class ClusterWatch {
 
     /// Changes of leadership of partitions seen so far.
     uint64_t elections() const { return elections_; }
+    uint64_t voter_changes() const { return voter_changes_; }
     uint64_t quorum_elections() const { return static_cast<uint64_t>(raft_leaders_.size()); }
     uint64_t committed_batches() const { return committed_count_; }
+    /// Every node asks to become a voter, and must be one in the end.
+    bool all_vote = false;
     std::set<std::string> excused_topics;  // may lose records: configured so
 
   private:
@@ -92,8 +96,11 @@ class ClusterWatch {
         int32_t raft_epoch = -1;
         int64_t raft_high_watermark = -1;
         int64_t image_offset = -1;
+        raft::VoterSet voters;  // while it leads
     };
     void look_at_quorum(int number, Process& process);
+    void check_voters(int number, const broker::QuorumStatus& status, bool same_reign);
+    void check_majority(int number, const broker::QuorumStatus& status);
     void look_at_image(int number, const metadata::ImagePtr& image);
     void check_image(int number, const metadata::Image& image);
     void look_at_partition(int number, broker::Partition& partition);
@@ -110,6 +117,8 @@ class ClusterWatch {
     Cluster& cluster_;
     std::map<int, Node> nodes_;
     std::map<int32_t, int> raft_leaders_;                              // by epoch
+    std::map<int, int64_t> raft_ends_;                                 // as last seen, by node
+    int64_t raft_committed_ = 0;
     std::map<std::pair<PartitionKey, int32_t>, int> leaders_;          // by epoch
     std::map<PartitionKey, std::map<int64_t, Batch>> committed_;       // by base offset
     std::map<PartitionKey, int32_t> partition_epochs_;
@@ -119,6 +128,7 @@ class ClusterWatch {
     std::set<int> unclean_;
     std::set<int> lossy_;
     std::map<int, int64_t> ended_epochs_;  // broker epochs of registrations that are over
+    uint64_t voter_changes_ = 0;
     uint64_t elections_ = 0;
     uint64_t committed_count_ = 0;
 };

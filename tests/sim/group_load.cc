@@ -151,6 +151,7 @@ void GroupLoad::begin() {
     for (size_t i = 0; i < options_.txn_workers; ++i) {
         WorkerOptions worker;
         worker.transactional_id = "txn-" + std::to_string(options_.shared_id && i == 1 ? 0 : i);
+        worker.walls_differ = options_.walls_differ;
         worker.shared = options_.shared_id && i < 2;
         worker.v2 = rng_.chance(2, 3);
         worker.timeout_ms = static_cast<int32_t>(rng_.between(1000, 5000));

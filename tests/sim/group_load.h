@@ -19,6 +19,7 @@ struct GroupOptions {
     size_t txn_workers = 2;
     bool shared_id = false;  // two instances of one transactional id
     bool wall_jumps = false;
+    bool walls_differ = false;  // from node to node
     int replication_factor = 1;
     int min_isr = 1;
 

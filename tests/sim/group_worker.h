@@ -16,6 +16,7 @@ inline constexpr int32_t kOutputPartitions = 2;
 struct WorkerOptions {
     std::string transactional_id;  // empty: plain offset commits
     bool shared = false;           // another instance has the same id
+    bool walls_differ = false;     // of the nodes: a transaction times out whenever one thinks so
     bool v2 = true;                // transaction version 2 (KIP-890), else the older client
     int32_t timeout_ms = 3000;
     Duration think_max = milliseconds(50);

@@ -54,9 +54,10 @@ struct Options {
 
 void print(uint64_t seed, const RunReport& report, int nodes) {
     if (nodes > 0) {
-        std::printf("nodes=%d elections=%llu quorum=%llu ", nodes,
+        std::printf("nodes=%d elections=%llu quorum=%llu voters=%llu ", nodes,
                     static_cast<unsigned long long>(report.elections),
-                    static_cast<unsigned long long>(report.quorum_elections));
+                    static_cast<unsigned long long>(report.quorum_elections),
+                    static_cast<unsigned long long>(report.voter_changes));
     }
     std::printf("seed=%llu ok hash=%016llx events=%llu acked=%llu read=%llu commits=%llu processes=%llu "
                 "virtual=%.1fs\n",
@@ -189,7 +190,7 @@ int run_zoo(Options options, const std::string& commit) {
     for (const PlantedFault& fault : planted_faults()) {
         options.plant = fault.name;
         options.quiet = true;
-        options.nodes = fault.lone ? 0 : 3;
+        options.nodes = fault.nodes;
         const Groups groups = fault.groups ? Groups::On : Groups::Drawn;
         uint64_t seed = 0;
         int code = 0;

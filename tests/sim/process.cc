@@ -10,6 +10,8 @@ namespace millrace::sim {
 
 namespace {
 constexpr Duration kDrainTime = milliseconds(500);
+constexpr uint64_t kNextDisk = 1'000'003;
+const std::string kDirectoryKey = "directory.id=";
 
 broker::BrokerConfig made_config(const metadata::ConfigMap& map) {
     Result<broker::BrokerConfig> config = broker::make_broker_config(map);
@@ -48,7 +50,7 @@ Process::~Process() {
 }
 
 Status Process::format() {
-    Rng rng(seed_);
+    Rng rng(seed_ + disks_lost_ * kNextDisk);
     broker::StorageFormatOptions options;
     options.node_id = config_.node_id;
     options.log_dirs = config_.log_dirs;
@@ -58,8 +60,10 @@ Status Process::format() {
     options.controller_host = config_.advertised_controller_listeners.front().host;
     options.controller_port = 9093;
     options.cluster_id = "MkU3OEVBNTcwNTJENDM2Qg";
-    options.has_static_voters = static_voters;
-    options.standalone = !static_voters;
+    options.has_static_voters = quorum == Quorum::Static;
+    options.standalone = quorum == Quorum::Alone;
+    options.no_initial_controllers = quorum == Quorum::Later;
+    if (quorum == Quorum::Initial) options.initial_controllers = initial_voters;
     options.ignore_formatted = true;
     for (const std::string& dir : config_.log_dirs) {
         MILLRACE_TRY(disk_.make_directories(dir));
@@ -67,6 +71,20 @@ Status Process::format() {
     MILLRACE_TRY(disk_.sync_directory("/"));  // the operator made them long ago
     return broker::format_storage(disk_, world_.wall(), rng, options,
                                   [](const std::string&) {});
+}
+
+Uuid Process::directory_id() {
+    const std::string text = disk_.contents(config_.metadata_log_dir + "/meta.properties");
+    const size_t at = text.find(kDirectoryKey);
+    if (at == std::string::npos) return Uuid{};
+    const size_t from = at + kDirectoryKey.size();
+    return Uuid::parse(text.substr(from, text.find('\n', from) - from)).value_or(Uuid{});
+}
+
+void Process::lose_disk() {
+    disk_.replace();
+    ++disks_lost_;
+    if (quorum == Quorum::Initial) quorum = Quorum::Later;
 }
 
 void Process::set_background_delay_max(Duration delay) {

@@ -173,8 +173,15 @@ class Process : public Servers {
     void set_wall_shift(int64_t ms);
     /// Alters the frames between nodes, for planted faults; null: none.
     Meddler* meddler = nullptr;
-    /// Formats as a voter of controller.quorum.voters instead of a quorum of its own.
-    bool static_voters = false;
+    /// As what it formats: a quorum of its own, a voter of controller.quorum.voters, one of the
+    /// first voters of a dynamic quorum, or a node that may be made a voter later.
+    enum class Quorum { Alone, Static, Initial, Later };
+    Quorum quorum = Quorum::Alone;
+    std::string initial_voters;  // as kafka-storage takes them
+    /// Of the directory of the metadata log; zero when it is not formatted.
+    Uuid directory_id();
+    /// Another, empty disk. REQUIRES: down.
+    void lose_disk();
 
     NetworkOptions network;
     /// How long background work and syncs take at the most, from now on.
@@ -210,6 +217,7 @@ class Process : public Servers {
     uint64_t next_connection_ = 1;
     std::string last_error_;
     bool fatal_ = false;
+    uint64_t disks_lost_ = 0;
 };
 
 }  // namespace millrace::sim

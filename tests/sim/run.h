@@ -18,6 +18,7 @@ struct RunReport {
     int64_t virtual_ms = 0;
     uint64_t elections = 0;         // of partitions' leaders, in a cluster
     uint64_t quorum_elections = 0;
+    uint64_t voter_changes = 0;
 };
 
 /// Whether groups and transactions are part of the run: half of the seeds draw them.

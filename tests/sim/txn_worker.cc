@@ -135,7 +135,7 @@ bool GroupWorker::accept(const char* what, ErrorCode error) {
 
 /// By the coordinator: its time was over, or another instance asked for the id.
 bool GroupWorker::may_have_been_aborted() const {
-    return options_.shared || world_.wall_jumps() != wall_jumps_ ||
+    return options_.shared || options_.walls_differ || world_.wall_jumps() != wall_jumps_ ||
            world_.wall().value - txn_start_.value >= options_.timeout_ms;
 }
 

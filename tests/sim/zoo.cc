@@ -341,12 +341,15 @@ std::vector<PlantedFault> make_faults() {
     const auto disk = [](const char* name, const char* text, const char* path) {
         PlantedFault fault{name, text};
         fault.sync_lie = path;
-        fault.lone = true;
+        fault.nodes = 0;
         return fault;
     };
     PlantedFault unclean{"unclean-election", "a replica out of sync may lead"};
     unclean.config = {{"unclean.leader.election.enable", "true"},
                       {"unclean.leader.election.interval.ms", "200"}};
+    // Of three voters the leader and the follower that believes it are a majority: no lie.
+    PlantedFault quorum{"quorum-watermark", "uncommitted metadata is acted on", quorum_watermark_high};
+    quorum.nodes = 5;
     return {
         {"acks-one", "acks=all is answered as acks=1", acks_one},
         {"min-isr-one", "min.insync.replicas is taken for 1", min_isr_one},
@@ -357,7 +360,7 @@ std::vector<PlantedFault> make_faults() {
         {"follower-ahead", "a follower says it has one record more", follower_ahead},
         {"no-divergence", "a follower never cuts what its leader has not", no_divergence},
         {"watermark-high", "a follower takes the log's end for the watermark", watermark_high},
-        {"quorum-watermark", "uncommitted metadata is acted on", quorum_watermark_high},
+        quorum,
         {"copy-altered", "a follower's batch differs from its leader's, checksum and all", copy_altered},
         {"copy-epoch", "a follower stamps batches with an older epoch", copy_epoch},
         {"unclean-as-clean", "a crash passes for a clean stop", unclean_as_clean},

@@ -21,7 +21,7 @@ struct PlantedFault {
     std::map<std::string, std::string> config = {};
     std::string sync_lie = {};  // support::SimDisk::lie_about_syncs
     bool groups = false;        // needs groups and transactions
-    bool lone = false;          // of the one-node simulator
+    int nodes = 3;              // 0: of the one-node simulator
 };
 
 const std::vector<PlantedFault>& planted_faults();
