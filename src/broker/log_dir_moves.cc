@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/follow_rules.h"
 #include "millrace/base/log.h"
 #include "millrace/broker/controller_link.h"
 #include "millrace/env/background.h"
@@ -278,6 +279,15 @@ void LogDirMoves::on_chunk(const std::shared_ptr<Chunk>& chunk) {
 bool LogDirMoves::append(Move& move, const Partition& partition, ByteView bytes) {
     const Instant now = shard_.env().clock.now();
     shard_.replication_quotas().log_dirs.record(now, static_cast<int64_t>(bytes.size));
+    if (const auto base = begins_within(bytes, move.future->log_start_offset(),
+                                        move.future->log_end_offset())) {
+        const Status status =
+            move.future->truncate_fully_and_start_at(*base, shard_.env().clock.wall());
+        if (!status.ok()) {
+            fail(*move.to, status);
+            return false;
+        }
+    }
     const auto done = move.future->append_as_follower(bytes, LeaderEpoch(-1),
                                                       shard_.env().clock.wall());
     if (!done.ok()) {

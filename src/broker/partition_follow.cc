@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/follow_rules.h"
 #include "millrace/base/log.h"
 #include "millrace/broker/partition.h"
 #include "millrace/env/clock.h"
@@ -65,7 +66,9 @@ FollowResult Partition::cut_to(Offset offset, const char* why) {
 
 FollowResult Partition::on_fetched(const replication::FetchPosition& asked,
                                    FetchedRecords fetched) {
-    if (!followed_leader().has_value() || asked != follow_position()) return FollowResult::Done;
+    if (!followed_leader().has_value() || !continues(asked, follow_position())) {
+        return FollowResult::Done;
+    }
     if (fetched.diverging.has_value()) {
         const storage::EpochEnd local = log_->end_offset_for(fetched.diverging->epoch);
         const Offset cut = replication::divergence_cut(
@@ -84,6 +87,17 @@ FollowResult Partition::on_fetched(const replication::FetchPosition& asked,
 FollowResult Partition::append_fetched(const FetchedRecords& fetched) {
     const Result<Buffer> bytes = fetched.records.flatten();
     if (!bytes.ok()) return FollowResult::Pause;
+    if (const auto base = begins_within(bytes->view(), log_->log_start_offset(),
+                                        log_->log_end_offset())) {
+        log_info(kLog, "{}: the leader's log starts within its batch at {}: starting anew there",
+                 name_.to_string(), base->value);
+        const Status status = log_->truncate_fully_and_start_at(*base, host_.clock.wall());
+        if (!status.ok()) {
+            fail(status);
+            return FollowResult::Failed;
+        }
+        host_.high_watermarks_moved = true;
+    }
     const auto appended =
         log_->append_as_follower(bytes->view(), leader_epoch_, host_.clock.wall());
     if (!appended.ok()) {
