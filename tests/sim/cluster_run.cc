@@ -74,7 +74,7 @@ class ClusterRun {
         nemesis_.voters = dynamic_ ? &voters_ : nullptr;
         watch_.all_vote = options.config.contains(kAutoJoin);
         model_.many_nodes = true;
-        admin_.keep_all = true;
+        admin_.keep_all = world_.rng().chance(1, 2);
         admin_.replication_factor = options.replication_factor;
         admin_.min_isr = options.min_isr;
         world_.set_after_event([this] {
@@ -122,6 +122,7 @@ class ClusterRun {
         rest();
         verify("after healing");
         nemesis_.restart_all();
+        model_.on_down(false, false);  // log starts are written down from time to time only
         rest();
         verify("after a restart of all");
         return report();

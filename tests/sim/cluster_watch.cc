@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -375,7 +376,8 @@ std::string ClusterWatch::copy_text(int number, const Uuid& topic, PartitionInde
     if (copy == nullptr) return " without a copy";
     std::string text = " epoch " + std::to_string(copy->leader_epoch().value) + " log " +
                        std::to_string(copy->log().log_end_offset().value) + " watermark " +
-                       std::to_string(copy->high_watermark().value);
+                       std::to_string(copy->high_watermark().value) + " start " +
+                       std::to_string(copy->log().log_start_offset().value);
     if (copy->offline()) text += " offline";
     if (const auto leader = copy->followed_leader()) text += " follows " + std::to_string(leader->value);
     if (copy->leader() == nullptr) return text;
@@ -412,6 +414,8 @@ std::string ClusterWatch::unrest() {
             }
         }
         int64_t end = -1;
+        Offset leader_start{0};
+        Offset lowest_start{std::numeric_limits<int64_t>::max()};
         for (const NodeId replica : part.replicas) {
             if (!why.empty()) return;
             broker::Partition* copy =
@@ -420,10 +424,20 @@ std::string ClusterWatch::unrest() {
                 why = what + " is not online on node " + std::to_string(replica.value);
                 return;
             }
+            const Offset start = copy->log().log_start_offset();
+            if (copy->is_leader()) leader_start = start;
+            lowest_start = std::min(lowest_start, start);
             const int64_t here = copy->log().log_end_offset().value;
             if (end >= 0 && here != end) why = what + " has several ends";
-            if (copy->high_watermark().value != here) why = what + " is not committed";
+            if (copy->high_watermark().value != here) {
+                why = what + " is not committed on node " + std::to_string(replica.value) + ":" +
+                      copy_text(replica.value, topic.id, index);
+            }
             end = here;
+        }
+        if (lowest_start < leader_start) {
+            why = what + " starts at " + std::to_string(lowest_start.value) +
+                  " on a follower, at " + std::to_string(leader_start.value) + " on the leader";
         }
     });
     return why;

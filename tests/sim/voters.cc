@@ -18,7 +18,8 @@ namespace {
 constexpr Duration kChangeEvery = seconds(3);
 /// A request without an answer may be carried out as late as this.
 constexpr Duration kUnsure = seconds(20);
-/// Fewer could not lose a disk.
+/// Fewer could not lose a disk. Nor does one of two go: a leader that removes itself and falls before
+/// the other hears of it stands no more, and the other finds nobody to vote for it (as in Kafka).
 constexpr size_t kVotersToLoseOne = 3;
 constexpr uint16_t kControllerPort = 9093;
 
@@ -78,7 +79,8 @@ void Voters::change(const Answer& answer) {
         if (!votes(node)) others.push_back(node);
     }
     if (!others.empty() && rng_.chance(2, 3)) return add(others[rng_.below(others.size())]);
-    if (voters.size() < 2) return;
+    const size_t spare = world_.now() < unsure_until_ ? 1 : 0;
+    if (voters.size() < kVotersToLoseOne + spare) return;
     const auto& chosen = voters[rng_.below(voters.size())];
     remove(chosen.replica_id, chosen.replica_directory_id);
 }
