@@ -216,6 +216,7 @@ class PosixFileSystem final : public env::FileSystem {
     }
 
     Status make_directories(const std::string& path) override {
+        if (::mkdir(path.c_str(), kDirectoryMode) == 0) return {};  // mostly only the last is new
         for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
             const std::string part = path.substr(0, end);
             if (::mkdir(part.c_str(), kDirectoryMode) != 0 && errno != EEXIST) {

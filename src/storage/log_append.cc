@@ -222,10 +222,10 @@ int64_t Log::State::draw_jitter() {
     return bound <= 0 ? 0 : static_cast<int64_t>(rng.below(static_cast<uint64_t>(bound)));
 }
 
-Status Log::State::add_segment(Offset base, WallMs now) {
+Status Log::State::add_segment(Offset base, WallMs now, bool first_ever) {
     MILLRACE_ASSERT(segments.empty() || segments.back()->base() < base, "segment bases rise");
     auto segment = std::make_unique<Segment>(home, base, now, draw_jitter());
-    MILLRACE_TRY(segment->create(*config));
+    MILLRACE_TRY(segment->create(*config, first_ever));
     segments.push_back(std::move(segment));
     directory_dirty = true;
     mark_dirty();

@@ -122,7 +122,7 @@ struct Log::State {
     Status write_epochs();
     Status roll_to(Offset base, WallMs now);
     /// Creates a segment and makes it the active one.
-    Status add_segment(Offset base, WallMs now);
+    Status add_segment(Offset base, WallMs now, bool first_ever = false);
     int64_t draw_jitter();
     Status take_snapshot();
     ProducerState& producer_state();

@@ -188,7 +188,7 @@ Result<Log*> LogStore::Inner::make(Logs& where, const TopicPartition& partition,
                                               std::move(config), rng.next());
     state->folder_new = true;
     state->last_flush = now;
-    MILLRACE_TRY(state->add_segment(Offset(0), now));
+    MILLRACE_TRY(state->add_segment(Offset(0), now, true));
     for (const auto& segment : state->segments) segment->close_files();
     auto log = std::make_unique<Log>(std::move(state));
     if (!topic_id.is_zero()) MILLRACE_TRY(log->set_topic_id(topic_id));

@@ -14,8 +14,9 @@ Segment::Segment(FileHome& home, Offset base, WallMs created, int64_t jitter_ms)
       log_(home, base, SegmentFile::Log), offsets_(home, base), times_(home, base),
       txns_(home, base) {}
 
-Status Segment::create(const LogConfig& config) {
+Status Segment::create(const LogConfig& config, bool folder_new) {
     for (SegmentFile file : kSegmentFiles) {
+        if (folder_new) break;
         const Status removed = home_.files->remove(
             join_path(home_.directory, segment_file_name(base_, file, home_.stage)));
         if (!removed.ok() && removed.errc() != Errc::NotFound) return removed;

@@ -36,8 +36,8 @@ class Segment {
     uint64_t size_bytes() const { return size_bytes_; }
 
     // --- life
-    /// New empty files; what lies there under these names is replaced.
-    Status create(const LogConfig& config);
+    /// New empty files; what lies there under these names is replaced. `folder_new`: nothing does.
+    Status create(const LogConfig& config, bool folder_new = false);
     /// Takes over existing files: sizes as found; index contents are checked by check_indexes.
     void adopt(uint64_t log_bytes) {
         size_bytes_ = log_bytes;

@@ -191,6 +191,19 @@ class Connection:
             return error, offset, start, r.string()
         return r.array(lambda: (r.string(), r.array(answer)))[0][1][0]
 
+    def produce_many(self, topic, records, partitions, acks=-1):
+        """Produce v8 of the same records into many partitions; returns partition to error."""
+        parts = [struct.pack(">ii", partition, len(records)) + records for partition in partitions]
+        r = self.ask(PRODUCE, 8, nullable(None) + struct.pack(">hi", acks, 30000)
+                     + array([string(topic) + array(parts)]))
+
+        def answer():
+            index, error, *_ = r.take("ihqqq")
+            r.array(lambda: (r.take("i"), r.string()))
+            r.string()
+            return index, error
+        return dict(r.array(lambda: (r.string(), r.array(answer)))[0][1])
+
     def list_offset(self, topic, partition=0, timestamp=-1):
         """ListOffsets v2; returns (error, timestamp, offset)."""
         part = struct.pack(">iq", partition, timestamp)

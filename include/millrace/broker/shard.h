@@ -115,6 +115,7 @@ class Shard {
   private:
     struct HostedTopic {
         std::vector<std::unique_ptr<Partition>> by_index;  // null where not hosted
+        size_t count = 0;                                  // of those that are
     };
 
     void request_producer_ids();
@@ -122,6 +123,8 @@ class Shard {
     void apply_partition(const metadata::TopicImage& topic, PartitionIndex index);
     void host(const metadata::TopicImage& topic, PartitionIndex index,
               const metadata::PartitionImage& state);
+    void make_logs_later();
+    void make_logs();
     Partition* create_log(const metadata::TopicImage& topic, PartitionIndex index,
                           const metadata::PartitionImage& state);
     Partition* add_partition(const TopicPartition& name, const Uuid& topic_id, storage::Log& log,
@@ -160,6 +163,11 @@ class Shard {
     std::unique_ptr<LogDirMoves> log_dir_moves_;
     std::map<TopicPartition, std::string> preferred_dirs_;  // of partitions not here yet
     bool taken_over_ = false;
+    /// Partitions of the image whose logs wait for their turn; until then clients and followers
+    /// hear NOT_LEADER_OR_FOLLOWER, as from a broker whose image is older.
+    std::set<std::pair<Uuid, PartitionIndex>> logs_to_make_;
+    size_t new_logs_left_ = 0;  // that this turn may make
+    bool making_logs_ = false;
     Uuid incarnation_;
     struct DirectoryReport {
         Uuid topic_id;

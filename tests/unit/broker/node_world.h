@@ -17,6 +17,18 @@
 
 namespace millrace::broker {
 
+/// Messages to the one shard, in a turn of their own.
+class PostedShard final : public env::Shards {
+  public:
+    explicit PostedShard(env::Timers& timers) : timers_(timers) {}
+    uint32_t count() const override { return 1; }
+    ShardId current() const override { return ShardId(0); }
+    void post(ShardId, MoveFunction<void()> message) override { timers_.post(std::move(message)); }
+
+  private:
+    env::Timers& timers_;
+};
+
 class NodeWorld {
   public:
     support::SimDisk disk;
@@ -140,7 +152,7 @@ class NodeWorld {
         }
     }
 
-    support::OneShard shards_;
+    PostedShard shards_{timers};
     support::NoPeers peers_;
     uint64_t starts_ = 0;
 };
