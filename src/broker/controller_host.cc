@@ -214,7 +214,7 @@ void ControllerHost::on_leader(LeaderEpoch epoch, Offset offset) {
     caught_up_ = true;
     learn_quorum();
     machine_.on_leader(tick(), epoch, output_);
-    watch_.on_active(machine_.image().cluster);
+    watch_.on_active(machine_.image().cluster, quorum_.status().former_leader_id);
     carry_out();
     publish();
 }

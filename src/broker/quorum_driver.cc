@@ -124,6 +124,7 @@ void QuorumDriverImpl::carry_out(raft::QuorumOutput& out) {
         log_info(kLog, "{} in epoch {}, leader {}", raft::role_name(change.role),
                  change.epoch.value, change.leader_id.value);
         role_changes_.push_back(change);
+        if (change.role == raft::QuorumRole::Follower) former_leader_ = change.leader_id;
     }
     if (out.committed.has_value() || !out.role_changes.empty()) schedule_delivery();
     if (out.fatal.has_value()) return fail({Errc::Corrupt, *out.fatal});
@@ -311,6 +312,7 @@ QuorumStatus QuorumDriverImpl::status() const {
     }
     status.role = quorum_->role();
     status.leader_id = quorum_->leader_id();
+    status.former_leader_id = former_leader_;
     status.epoch = quorum_->epoch();
     status.high_watermark = quorum_->high_watermark().value_or(kNoOffset);
     status.log_end_offset = stopped_ ? quorum_->next_offset() : log_->log_end_offset();

@@ -163,6 +163,7 @@ class QuorumDriverImpl : public QuorumDriver {
     Offset delivered_{0};  // exclusive
     Offset committed_{0};  // exclusive
     std::deque<raft::RoleChange> role_changes_;
+    NodeId former_leader_ = kNoNode;
     std::optional<LeaderEpoch> announced_epoch_;  // that listeners were told this node leads
 
     int64_t bytes_since_snapshot_ = 0;

@@ -49,7 +49,7 @@ void SessionWatch::on_standby() {
     timer_ = env::kNoTimer;
 }
 
-void SessionWatch::on_active(const metadata::ClusterImage& cluster) {
+void SessionWatch::on_active(const metadata::ClusterImage& cluster, NodeId former_leader) {
     watched_.clear();
     cluster_ = cluster;
     if (settings_.grace <= Duration{}) return;
@@ -60,7 +60,9 @@ void SessionWatch::on_active(const metadata::ClusterImage& cluster) {
         watched.epoch = broker->epoch;
         watched.is_suspect = true;
         watched.since = now;
-        watched.not_before = now + settings_.heartbeat_interval + settings_.grace;
+        watched.not_before =
+            now + settings_.grace +
+            (id == former_leader ? Duration{} : settings_.heartbeat_interval);
         watched_.emplace(id, std::move(watched));
     }
     arm();

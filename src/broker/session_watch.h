@@ -36,8 +36,10 @@ class SessionWatch {
 
     /// A heartbeat arrived over a connection of which `connected` tells whether it still stands.
     void on_heartbeat(NodeId id, BrokerEpoch epoch, std::function<bool()> connected);
-    /// This node leads: every unfenced broker of `cluster` has to be heard.
-    void on_active(const metadata::ClusterImage& cluster);
+    /// This node leads: every unfenced broker of `cluster` has to be heard. `former_leader`, the
+    /// controller before, was given up by the quorum: its broker has only the grace, the others
+    /// a heartbeat's time more.
+    void on_active(const metadata::ClusterImage& cluster, NodeId former_leader);
     /// It leads no more.
     void on_standby();
     /// Where brokers listen, from now on.

@@ -120,6 +120,7 @@ struct QuorumReplica {
 struct QuorumStatus {
     raft::QuorumRole role = raft::QuorumRole::Unattached;
     NodeId leader_id = kNoNode;
+    NodeId former_leader_id = kNoNode;  // the last that this node followed
     LeaderEpoch epoch{0};
     Offset high_watermark = kNoOffset;
     Offset log_end_offset{0};

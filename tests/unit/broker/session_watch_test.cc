@@ -123,12 +123,12 @@ TEST_F(SessionWatchTest, ABrokerThatCannotBeReachedKeepsItsSession) {
 
 TEST_F(SessionWatchTest, ANewControllerWaitsForTheFirstHeartbeat) {
     listener.mood = OneListener::Mood::Refuses;
-    watch.on_active(cluster);
+    watch.on_active(cluster, kNoNode);
     run(milliseconds(2200));
     EXPECT_EQ(gone, Gone{});
     run(milliseconds(200));
     EXPECT_EQ(gone, Gone{"2@20"}) << "not the fenced one, nor this node's own";
-    watch.on_active(cluster);
+    watch.on_active(cluster, kNoNode);
     run(milliseconds(1000));
     heartbeat();
     run(seconds(3));
@@ -137,6 +137,26 @@ TEST_F(SessionWatchTest, ANewControllerWaitsForTheFirstHeartbeat) {
     connected = false;
     run(seconds(3));
     EXPECT_EQ(gone.size(), 1U) << "a standby judges nobody";
+}
+
+TEST_F(SessionWatchTest, AControllerThatWasGivenUpHasOnlyTheGrace) {
+    watch.on_active(cluster, NodeId(2));
+    run(milliseconds(3000));
+    EXPECT_EQ(gone, Gone{}) << "its process lives, and only lost its office";
+    listener.mood = OneListener::Mood::Silent;
+    watch.on_active(cluster, NodeId(2));
+    run(milliseconds(3000));
+    EXPECT_EQ(gone, Gone{}) << "cut off is not gone";
+    listener.mood = OneListener::Mood::Refuses;
+    watch.on_active(cluster, NodeId(2));
+    run(milliseconds(200));
+    EXPECT_EQ(gone, Gone{}) << "the grace";
+    heartbeat();
+    run(milliseconds(1000));
+    EXPECT_EQ(gone, Gone{}) << "it was heard";
+    watch.on_active(cluster, NodeId(2));
+    run(milliseconds(400));
+    EXPECT_EQ(gone, Gone{"2@20"});
 }
 
 TEST_F(SessionWatchTest, BehindTlsNothingCanBeTold) {
