@@ -314,15 +314,17 @@ void run_consume(const Options& options) {
         static_cast<double>(options.number("max-bytes", 1 << 20)));
     uint64_t at = 0;
     Loop loop(client, 1, [&](size_t c, Client::Answer then) {
-        if (in_group) beside.turn(0);
+        beside.turn(0);  // alone, too: the client's own work is the same
         const std::vector<uint8_t>& frame = frames[at++ % frames.size()];
         client.send(c, ByteView(frame.data(), frame.size()), wire::ApiKey::Fetch, 12, std::move(then));
     });
-    const Meter meter(options);
-    if (in_group) {
+    if (in_group) {  // joining is another row's
         await_coordinator(beside, group.name(), 0);
         group.add(0).join();
         group.settle();
+    }
+    const Meter meter(options);
+    if (in_group) {
         beat();
         commit();
     }

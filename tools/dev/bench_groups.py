@@ -163,7 +163,7 @@ class GroupRows:
                  "half the time", lambda m: m["join_p50_ms"] >= 2 and m["leave_p50_ms"] >= 2)
 
     def group_fetch(self):
-        mebibytes, topics, turns = self.bench.mib(4096), {}, collections.Counter()
+        mebibytes, topics, turns = max(2048, self.bench.mib(4096)), {}, collections.Counter()
         for broker in self.pair().values():
             topics[broker] = self.bench.topic(broker)
             self.bench.load("produce", broker, topic=topics[broker], partitions=16, connections=8, depth=5,
