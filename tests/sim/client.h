@@ -71,6 +71,7 @@ class Client final {
     size_t in_flight() const { return in_flight_; }
     /// All requests go there, wherever they belong; null: where they belong.
     void talk_to(Process* process) { chosen_ = process; }
+    const Process* talks_to() const { return chosen_; }
     const std::string& name() const { return name_; }
     World& world() { return world_; }
 

@@ -117,7 +117,7 @@ Process* Cluster::server_for(const Target& target) {
         case Target::Kind::Anybody:
         case Target::Kind::AsBefore: return anybody();
         case Target::Kind::Leader: {
-            if (rng_.chance(wrong_percent, 100)) return anybody();
+            if (!target.exact && rng_.chance(wrong_percent, 100)) return anybody();
             return leader_of(target.name.empty() ? target.topic_id : id_of(target.name),
                              target.partition);
         }

@@ -197,7 +197,12 @@ void Producer::on_error(Batch& batch, int16_t code) {
     if (error == ErrorCode::OutOfOrderSequenceNumber && options_.idempotent) {
         // Legal behind a batch that failed, and where the log lost its end.
         const bool behind_failure = resend_ || unresolved_.front().attempt != batch.attempt;
-        if (behind_failure && !lossy) {
+        // A leader that is deposed and does not know judges by what it has seen itself.
+        const Target there{Target::Kind::Leader, topic_->name, topic_->id,
+                           static_cast<int32_t>(partition_), true};
+        const bool astray =
+            model_.many_nodes && client_.talks_to() != servers_.server_for(there);
+        if ((behind_failure || astray) && !lossy) {
             resend_ = true;
             return;
         }

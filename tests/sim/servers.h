@@ -18,6 +18,7 @@ struct Target {
     std::string name;  // of the topic, group or transactional id
     Uuid topic_id;     // where the request names no topic
     int32_t partition = 0;
+    bool exact = false;  // where it belongs; otherwise clients err now and then
 };
 
 /// One node, or a cluster as its clients know it.
