@@ -111,6 +111,7 @@ class GroupWorker {
     std::map<int32_t, std::vector<std::pair<int32_t, int64_t>>>::const_iterator output_;
     bool commit_ = true;
     const char* step_name_ = "";
+    int astray_ = 0;
 };
 
 }  // namespace millrace::sim

@@ -19,6 +19,7 @@ namespace millrace::sim {
 namespace {
 
 constexpr int64_t kInputsMax = 4;  // of one partition in one transaction
+constexpr int kAstrayMax = 3;      // verifications that fail for nothing the worker did
 
 bool is_retriable(ErrorCode error) {
     return is_coordinator_moving(error) || error == ErrorCode::ConcurrentTransactions ||
@@ -124,6 +125,15 @@ bool GroupWorker::accept(const char* what, ErrorCode error) {
     }
     if (is_group_fencing(error) && step_ != Step::End) {
         member_.suspect();
+        commit_ = false;
+        step_ = Step::End;
+        return false;
+    }
+    // A coordinator that is cut off and deposed and does not know verifies by what it has seen.
+    const bool unknown_to_it =
+        error == ErrorCode::InvalidTxnState || error == ErrorCode::TransactionAbortable;
+    if (group_.stale_answers && unknown_to_it && step_ != Step::End && astray_ < kAstrayMax) {
+        ++astray_;
         commit_ = false;
         step_ = Step::End;
         return false;
