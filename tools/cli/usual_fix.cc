@@ -20,7 +20,7 @@ constexpr Row kRows[] = {
      "ask for at least one partition, and for more than there are when adding"},
     {ErrorCode::InvalidReplicaAssignment, "name brokers that run: millrace cluster shows them"},
     {ErrorCode::InvalidConfig, "config/REFERENCE.md lists the keys and their values"},
-    {ErrorCode::PolicyViolation, "stay within the limit that the message names"},
+    {ErrorCode::PolicyViolation, "ask for less at a time (10,000 records of metadata, about as many partitions)"},
     {ErrorCode::RequestTimedOut, "try again, or give it longer with --timeout"},
     {ErrorCode::NotController, "try again: the cluster is choosing a controller"},
     {ErrorCode::CoordinatorNotAvailable, "try again: the coordinator is on its way"},
