@@ -19,6 +19,17 @@ std::string_view take_until(std::string_view& text, char separator) {
     return part;
 }
 
+/// The only configs that a plan sets. Whoever may write into the topic of plans may make the
+/// cluster take away these, and none but these.
+bool may_be_noted(const ThrottleNote& note) {
+    if (note.type == ThrottleNote::kTopic)
+        return note.key == "leader.replication.throttled.replicas" ||
+               note.key == "follower.replication.throttled.replicas";
+    // A cordon is left to the cluster when its broker is gone.
+    return note.key == "leader.replication.throttled.rate" ||
+           note.key == "follower.replication.throttled.rate" || note.key == "cordoned.log.dirs";
+}
+
 }  // namespace
 
 std::map<std::string, std::string> throttle_records(const std::string& plan,
@@ -48,7 +59,7 @@ std::optional<std::vector<ThrottleNote>> read_throttles(std::string_view value) 
         note.name = take_until(line, ' ');
         note.key = take_until(line, ' ');
         note.value = line;
-        const bool whole = note.type != 0 && !note.name.empty() && !note.key.empty();
+        const bool whole = note.type != 0 && !note.name.empty() && may_be_noted(note);
         if (!whole || note.value.empty() || notes.size() > kMaxNotes) return std::nullopt;
     }
     return notes;

@@ -74,7 +74,8 @@ TEST(Plan, NotesOfThrottlesComeAndGoByRecord) {
     StoredPlan plan = sample();
     ASSERT_TRUE(take_record(plan.id, state_json(plan), plans));
     EXPECT_TRUE(plans["r-1"].throttles.empty());
-    const OwnThrottle a{kTopicResource, "t", "k", "0:1"}, b{kBrokerResource, "1", "r", "5"};
+    const OwnThrottle a{kTopicResource, "t", "leader.replication.throttled.replicas", "0:1"};
+    const OwnThrottle b{kBrokerResource, "1", "leader.replication.throttled.rate", "5"};
     const auto text = [](const OwnThrottle& one) {
         return placement::throttle_records("x", {one}).begin()->second;
     };
