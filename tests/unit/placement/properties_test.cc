@@ -136,6 +136,33 @@ TEST(Properties, AvailabilitySets) {
     }
 }
 
+/// Directories that hold all they could ever get are no reason for a worse plan, or a worse proof.
+TEST(Properties, RoomyDirectoriesChangeNothing) {
+    for (uint64_t seed = 1; seed <= 120; ++seed) {
+        Rng rng(seed * 15'485'863);
+        Snapshot snapshot = test::random_cluster(rng, {4, 12, 30, 3});
+        Request request;
+        request.balance = seed % 4 != 0;
+        const Outcome without = make_plan(snapshot, request);
+        for (Broker& b : snapshot.brokers)
+            b.log_dirs = {{"/d0", 10'000'000, 1'000}, {"/d1", 10'000'000, 5'000'000}};
+        const Outcome with = make_plan(snapshot, request);
+        ASSERT_EQ(with.refusal.has_value(), without.refusal.has_value()) << "seed " << seed;
+        if (with.refusal) continue;
+        const Summary& a = without.plan.summary;
+        const Summary& b = with.plan.summary;
+        EXPECT_EQ(b.bytes_moved, a.bytes_moved) << "seed " << seed;
+        EXPECT_EQ(b.optimal, a.optimal) << "seed " << seed;
+        EXPECT_EQ(b.gap_bytes, a.gap_bytes) << "seed " << seed;
+        ASSERT_EQ(with.plan.changes.size(), without.plan.changes.size());
+        for (size_t i = 0; i < with.plan.changes.size(); ++i) {
+            const Change& change = with.plan.changes[i];
+            EXPECT_EQ(change.to, without.plan.changes[i].to) << "seed " << seed;
+            EXPECT_EQ(change.log_dirs.empty(), change.adding.empty());
+        }
+    }
+}
+
 TEST(Properties, AHundredBrokersAndAHundredThousandPartitions) {
     Rng rng(1);
     Snapshot snapshot;
