@@ -62,8 +62,14 @@ class CoordinatorRunner {
         for (const LedPtr& led : lost) resign(led);
         if (topic == nullptr) return;
         for (const auto& [index, state] : topic->partitions) {
-            if (led_.contains(index)) continue;
-            if (Partition* partition = leading(topic, index)) elect(*partition);
+            Partition* partition = leading(topic, index);
+            if (partition == nullptr) continue;
+            const auto found = led_.find(index);
+            if (found == led_.end()) {
+                elect(*partition);
+            } else {
+                set_limit(*found->second->machine, *partition);
+            }
         }
     }
     void stop() {
@@ -141,6 +147,14 @@ class CoordinatorRunner {
         return partition != nullptr && partition->is_leader() ? partition : nullptr;
     }
 
+    /// A machine that gathers must know what the topic takes.
+    static void set_limit(Machine& machine, const Partition& partition) {
+        if constexpr (requires { machine.set_message_bytes_max(size_t{}); }) {
+            machine.set_message_bytes_max(
+                static_cast<size_t>(partition.settings().topic.max_message_bytes));
+        }
+    }
+
     void elect(Partition& partition) {
         if (stopped_) return;
         auto led = std::make_shared<Led>();
@@ -148,6 +162,7 @@ class CoordinatorRunner {
         led->topic_id = partition.topic_id();
         led->epoch = partition.leader_epoch();
         led->machine = hooks_.make(led->index, led->epoch);
+        set_limit(*led->machine, partition);
         led->load_at = partition.log().log_start_offset();
         led->load_started = shard_.env().clock.now();
         led_[led->index] = led;

@@ -63,6 +63,7 @@ class GroupCoordinator::Impl {
             fire(tick, key, out);
         finish(out);
     }
+    void set_message_bytes_max(size_t bytes) { context_.core.set_message_bytes_max(bytes); }
     void on_image(const Tick& tick, const metadata::ImagePtr& image, Output& out) {
         const metadata::ImagePtr before = std::exchange(context_.image, image);
         if (!before->topics.ids_by_name.same_version(image->topics.ids_by_name)) {
@@ -286,6 +287,7 @@ void GroupCoordinator::on_tick(const Tick& tick, Output& out) { impl_->on_tick(t
 void GroupCoordinator::on_image(const Tick& tick, const metadata::ImagePtr& image, Output& out) {
     impl_->on_image(tick, image, out);
 }
+void GroupCoordinator::set_message_bytes_max(size_t bytes) { impl_->set_message_bytes_max(bytes); }
 void GroupCoordinator::run(const Tick& tick, RequestId id, const GroupCaller& caller,
                            GroupRequest request, Output& out) {
     impl_->run(tick, id, caller, std::move(request), out);

@@ -48,7 +48,7 @@ enum class Phase { Initial, Loading, Active, Failed, Resigned };
 
 struct CoordinatorOptions {
     Duration commit_timeout = kCommitTimeout;
-    size_t batch_bytes_max = kBatchBytesMax;
+    size_t batch_bytes_max = kBatchBytesMax;  // a command above it is refused
     /// How long plain records are gathered into one batch; 0: every command is a batch of its own.
     Duration append_linger = {};
 };
@@ -71,7 +71,10 @@ class CoordinatorCore {
     using Done = MoveFunction<void(const Tick&, ErrorCode, Output&)>;
 
     explicit CoordinatorCore(CoordinatorOptions options = {}, State state = State())
-        : options_(options), state_(std::move(state)), committed_(state_) {}
+        : options_(options),
+          message_bytes_max_(options.batch_bytes_max),
+          state_(std::move(state)),
+          committed_(state_) {}
 
     Phase phase() const { return phase_; }
     bool active() const { return phase_ == Phase::Active; }
@@ -84,6 +87,11 @@ class CoordinatorCore {
     }
     const State& state() const { return state_; }
     const State& committed() const { return committed_; }
+    /// The topic's max.message.bytes, now: what several commands, or one that may be cut, are
+    /// gathered up to. A single command above it goes out alone and the log judges its true size.
+    void set_message_bytes_max(size_t bytes) {
+        message_bytes_max_ = std::min(bytes, options_.batch_bytes_max);
+    }
     Offset next_offset() const { return next_offset_; }
     Offset committed_end() const { return committed_end_; }
     /// Continuations that wait for a commit.
@@ -128,11 +136,10 @@ class CoordinatorCore {
                Producer producer = {}, bool atomic = true) {
         // A continuation that fails with the leadership may want to write once more.
         if (!active()) return done(tick, ErrorCode::NotCoordinator, out);
-        if (producer.transactional()) flush(out);
         while (!records.empty()) {
-            size_t bytes = 0;
-            const size_t count = fitting(records, bytes);
-            if (count == 0 || (atomic && count < records.size())) {
+            const size_t count = atomic ? records.size() : fitting(records);
+            const size_t bytes = bytes_of_first(records, count);
+            if (bytes > options_.batch_bytes_max) {
                 return done(tick, ErrorCode::UnknownServerError, out);
             }
             CoordinatorBatch batch{next_offset_, tick.wall, producer, {}, {}};
@@ -141,7 +148,9 @@ class CoordinatorCore {
                                  std::make_move_iterator(end));
             records.erase(records.begin(), end);
             if (!replay_own(batch)) return done(tick, ErrorCode::UnknownServerError, out);
-            if (options_.append_linger > Duration() && !producer.transactional()) {
+            const bool lingers = options_.append_linger > Duration() &&
+                                 !producer.transactional() && bytes <= message_bytes_max_;
+            if (lingers) {
                 gather(tick, std::move(batch), bytes, out);
             } else {
                 hand_out(std::move(batch), out);
@@ -152,7 +161,6 @@ class CoordinatorCore {
     /// Replays a marker and hands it out for appending.
     void write_marker(const Tick& tick, const Marker& marker, Done done, Output& out) {
         if (!active()) return done(tick, ErrorCode::NotCoordinator, out);
-        flush(out);
         state_.end_transaction(marker);
         hand_out({next_offset_, tick.wall, marker.producer, {}, marker}, out);
         park(tick, std::move(done), out);
@@ -163,8 +171,10 @@ class CoordinatorCore {
         pending_.park(next_offset_ - 1, {std::move(done), tick.now + options_.commit_timeout});
     }
 
-    /// Everything below `high_watermark` is committed.
+    /// Everything below `high_watermark` is committed. What is open is not in the log: a watermark
+    /// above its base is somebody else's records there, and appending it will show that.
     void on_high_watermark(const Tick& tick, Offset high_watermark, Output& out) {
+        if (open_) high_watermark = std::min(high_watermark, open_->batch.base_offset);
         if (high_watermark <= committed_end_ && phase_ == Phase::Active) return;
         remember(high_watermark);
         std::vector<Waiting> done;
@@ -175,8 +185,9 @@ class CoordinatorCore {
     /// The log refused the batch at `base` (and was not given what came after it): the state goes
     /// back, and everything that waits from there on fails. False: nothing was written there.
     bool on_append_failed(const Tick& tick, Offset base, ErrorCode error, Output& out) {
-        if (phase_ != Phase::Active || base >= next_offset_) return false;
-        MILLRACE_ASSERT(base >= committed_end_, "what is committed cannot fail");
+        if (phase_ != Phase::Active) return false;
+        base = std::max(base, committed_end_);  // what is committed stays, whatever the log says
+        if (base >= next_offset_) return false;
         while (!uncommitted_.empty() && uncommitted_.back().end > base)
             uncommitted_.pop_back();
         state_ = uncommitted_.empty() ? committed_ : uncommitted_.back().state;
@@ -223,32 +234,38 @@ class CoordinatorCore {
     /// A batch that is replayed and not handed out yet.
     struct Open {
         CoordinatorBatch batch;
-        size_t bytes = 0;
+        size_t bytes = 0;  // at most, its header included
         Instant deadline;
     };
 
-    /// How many of the first records fit one batch, and their bytes.
-    size_t fitting(const std::vector<CoordinatorRecord>& records, size_t& bytes) const {
-        size_t count = 0;
-        for (bytes = 0; count < records.size(); ++count) {
-            const size_t more = record_bytes_max(records[count]);
-            if (kBatchHeaderBytes + bytes + more > options_.batch_bytes_max) break;
-            bytes += more;
+    /// How many of the first records to put into one batch: what fits, and at least one.
+    size_t fitting(const std::vector<CoordinatorRecord>& records) const {
+        size_t count = 1;
+        size_t bytes = bytes_of_first(records, 1);
+        for (; count < records.size(); ++count) {
+            bytes += record_bytes_max(records[count]);
+            if (bytes > message_bytes_max_) break;
         }
         return count;
     }
+    /// Of a batch of the first `count` records; an upper bound.
+    static size_t bytes_of_first(const std::vector<CoordinatorRecord>& records, size_t count) {
+        size_t bytes = kBatchHeaderBytes;
+        for (size_t i = 0; i < count; ++i)
+            bytes += record_bytes_max(records[i]);
+        return bytes;
+    }
     /// Puts a batch that is replayed into the open one, or opens one with it.
     void gather(const Tick& tick, CoordinatorBatch batch, size_t bytes, Output& out) {
-        if (open_ && kBatchHeaderBytes + open_->bytes + bytes > options_.batch_bytes_max) {
-            flush(out);
-        }
+        const size_t more = bytes - kBatchHeaderBytes;
+        if (open_ && open_->bytes + more > message_bytes_max_) flush(out);
         next_offset_ = batch.end();
         if (!open_) {
             open_ = Open{std::move(batch), bytes, tick.now + options_.append_linger};
             uncommitted_.push_back({next_offset_, state_});
             return;
         }
-        open_->bytes += bytes;
+        open_->bytes += more;
         auto& into = open_->batch.records;
         into.insert(into.end(), std::make_move_iterator(batch.records.begin()),
                     std::make_move_iterator(batch.records.end()));
@@ -273,7 +290,9 @@ class CoordinatorCore {
         }
         return true;
     }
+    /// Behind what is open.
     void hand_out(CoordinatorBatch batch, Output& out) {
+        flush(out);
         next_offset_ = batch.end();
         uncommitted_.push_back({next_offset_, state_});
         out.append.push_back(std::move(batch));
@@ -304,6 +323,7 @@ class CoordinatorCore {
     }
 
     CoordinatorOptions options_;
+    size_t message_bytes_max_;
     Phase phase_ = Phase::Initial;
     State state_;                          // newest, speculative part included
     State committed_;                      // at committed_end_

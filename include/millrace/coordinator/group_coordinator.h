@@ -133,6 +133,8 @@ class GroupCoordinator {
     void on_tick(const Tick& tick, Output& out);
     /// The newest image of the cluster, before and after loading alike.
     void on_image(const Tick& tick, const metadata::ImagePtr& image, Output& out);
+    /// max.message.bytes of the partition's topic, at election and whenever it changes.
+    void set_message_bytes_max(size_t bytes);
 
     /// One request, in any phase.
     void run(const Tick& tick, RequestId id, const GroupCaller& caller, GroupRequest request,

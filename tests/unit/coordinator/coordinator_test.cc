@@ -301,6 +301,96 @@ TEST_F(LingeringTest, ARefusalTakesTheOpenBatchAlong) {
     EXPECT_EQ(replies(), "3=16 ");
 }
 
+TEST_F(LingeringTest, AWatermarkAboveTheOpenBatchCommitsNothingOfIt) {
+    write(1, {put("a", "1")});
+    pass(10);
+    EXPECT_EQ(appends(), "0+1 ");
+    write(2, {put("b", "2"), put("c", "2")});  // open at 1
+    for (const int64_t foreign : {2, 3, 40}) {
+        core.on_high_watermark(tick, Offset(foreign), out);
+        EXPECT_EQ(replies(), foreign == 2 ? "1=0 " : "");
+        EXPECT_EQ(core.committed_end(), Offset(1));
+        EXPECT_EQ(core.committed().at("a"), "1");
+        EXPECT_EQ(core.committed().at("b"), "");
+    }
+    write(3, {put("d", "3")});
+    write(4, {});
+    pass(10);
+    EXPECT_EQ(appends(), "1+3 ");
+    EXPECT_EQ(replies(), "");
+    core.on_high_watermark(tick, Offset(4), out);
+    EXPECT_EQ(replies(), "2=0 3=0 4=0 ");
+    EXPECT_EQ(core.committed().at("d"), "3");
+}
+
+/// Records of somebody else stand where the open batch was to go: the log refuses it, or the
+/// driver finds it elsewhere and makes a new machine.
+TEST_F(LingeringTest, AForeignAppendUnderTheOpenBatchFailsItAndNothingElse) {
+    for (const bool refused : {true, false}) {
+        core = Core{{milliseconds(5000), 300, milliseconds(10)}};
+        activate();
+        write(1, {put("a", "1")});
+        pass(10);
+        core.on_high_watermark(tick, Offset(1), out);
+        EXPECT_EQ(replies(), "1=0 ");
+        write(2, {put("a", "2")});
+        core.on_high_watermark(tick, Offset(41), out);
+        pass(5);
+        write(3, {put("b", "3")});
+        pass(5);
+        EXPECT_EQ(appends(), "0+1 1+2 ");
+        if (refused) {
+            EXPECT_TRUE(core.on_append_failed(tick, Offset(1), ErrorCode::NotEnoughReplicas, out));
+            EXPECT_EQ(core.next_offset(), Offset(1));
+            EXPECT_EQ(core.state().at("a"), "1");
+        } else {
+            core.resign(tick, out);
+        }
+        EXPECT_EQ(replies(), refused ? "2=15 3=15 " : "2=16 3=16 ");
+        EXPECT_EQ(core.committed().at("a"), "1");
+        EXPECT_EQ(core.wake_at(), Instant::never());
+    }
+}
+
+TEST_F(LingeringTest, AFailureBelowWhatIsCommittedTakesBackOnlyWhatIsNot) {
+    write(1, {put("a", "1")});
+    pass(10);
+    core.on_high_watermark(tick, Offset(1), out);
+    EXPECT_FALSE(core.on_append_failed(tick, Offset(0), ErrorCode::NotEnoughReplicas, out));
+    write(2, {put("a", "2")});
+    EXPECT_TRUE(core.on_append_failed(tick, Offset(0), ErrorCode::NotEnoughReplicas, out));
+    EXPECT_EQ(replies(), "1=0 2=15 ");
+    EXPECT_EQ(core.state().at("a"), "1");
+    EXPECT_EQ(core.next_offset(), Offset(1));
+}
+
+TEST_F(LingeringTest, ABatchIsGatheredUpToWhatTheTopicTakes) {
+    const std::string big(100, 'x');
+    core.set_message_bytes_max(200);
+    write(1, {put("a", "1")});
+    write(2, {put("b", "2")});
+    write(3, {put("c", big)});  // closes the batch of the two
+    EXPECT_EQ(appends(), "0+2 ");
+    write(4, {put("d", big), put("e", "")});  // above the topic's limit: alone
+    EXPECT_EQ(appends(), "2+1 3+2 ");
+    EXPECT_TRUE(core.on_append_failed(tick, Offset(3), ErrorCode::MessageTooLarge, out));
+    EXPECT_EQ(replies(), "4=-1 ");
+    core.write(tick, {put("f", big), put("g", big)}, answer(5), out, {}, false);  // may be cut
+    pass(10);
+    EXPECT_EQ(appends(), "3+1 4+1 ");
+    core.set_message_bytes_max(100'000);  // the machine's own limit holds
+    write(6, {put("h", big)});
+    write(7, {put("i", big)});
+    EXPECT_EQ(appends(), "5+1 ");
+    write(8, {put("j", std::string(300, 'x'))});
+    EXPECT_EQ(replies(), "8=-1 ");
+    core.resign(tick, out);
+    EXPECT_EQ(replies(), "1=16 2=16 3=16 5=16 6=16 7=16 ");
+    pass(10);
+    EXPECT_EQ(appends(), "");
+    EXPECT_EQ(core.wake_at(), Instant::never());
+}
+
 TEST(Utf16, CountsUnitsAndReplacesWhatIsMalformed) {
     EXPECT_EQ(utf16_size("abc"), 3u);
     EXPECT_EQ(utf16_size("\xE2\x82\xAC"), 1u);
