@@ -176,6 +176,18 @@ std::vector<ConfigNote> check_config_file(const ConfigFile& file, bool strict) {
     return notes;
 }
 
+cli::ConfigText config_text(const std::string& path, const std::string& text) {
+    const ConfigFile file = parse_config_text(path, text);
+    cli::ConfigText read;
+    read.yaml = file.yaml;
+    read.values = {file.values.begin(), file.values.end()};
+    read.unreadable = first_error(file, file.notes);
+    for (const ConfigNote& note : check_config_file(file, false)) {
+        if (note.level == NoteLevel::Error) read.faults.insert(note.text);
+    }
+    return read;
+}
+
 std::string print_notes(const ConfigFile& file, const std::vector<ConfigNote>& notes) {
     std::string out;
     size_t errors = 0;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/rack_file.h"
 #include "millrace/broker/config.h"
 
 namespace millrace::app {
@@ -60,6 +61,9 @@ std::string print_notes(const ConfigFile& file, const std::vector<ConfigNote>& n
 bool any_error(const std::vector<ConfigNote>& notes);
 /// "FILE:LINE: what" of the first error; "" when there is none.
 std::string first_error(const ConfigFile& file, const std::vector<ConfigNote>& notes);
+
+/// For `rack set`: what the node reads, and all that `config check` calls an error.
+cli::ConfigText config_text(const std::string& path, const std::string& text);
 
 /// One key of the reference; the words of its columns.
 struct ConfigReferenceRow {

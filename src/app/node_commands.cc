@@ -374,6 +374,7 @@ void add_node_commands(CLI::App& root, Context& context) {
 
     root.add_subcommand("storage", "format a node's directories; say what is in them");
     add_config_file_commands(root, context);
+    cli::add_rack_file_commands(root, context, config_text);
 }
 
 }  // namespace millrace::app

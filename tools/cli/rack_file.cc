@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "cli/cli.h"
@@ -48,9 +49,6 @@ class KeyReader {
         if (!above_.empty()) key = above_.back().second + "." + key;
         const size_t value = line.find_first_not_of(' ', colon + 1);
         if (value == std::string::npos || line[value] == '#') above_.emplace_back(begin_, key);
-        if (key == "broker" && value != std::string::npos && line[value] == '{')
-            throw Failure{kConflict, "the file writes all of 'broker' in one line",
-                          "set rack there, or write broker.rack on a line of its own"};
         return key;
     }
 
@@ -102,10 +100,6 @@ std::string with_rack(const std::string& text, bool yaml, const std::string& rac
     bool done = false;
     for (std::string line; std::getline(in, line);) {
         const std::string key = keys.next(line);
-        if (key == "broker.fault.domain" || key == "broker.update.domain") {
-            throw Failure{kConflict, "the file makes the rack from " + key,
-                          "change broker.fault.domain and broker.update.domain there"};
-        }
         if (key == "broker.rack") {
             if (!done) out += keys.with(rack) + "\n";
             done = true;
@@ -114,6 +108,38 @@ std::string with_rack(const std::string& text, bool yaml, const std::string& rac
         out += line + "\n";
     }
     return done ? out : out + (yaml ? "broker.rack: " : "broker.rack=") + rack + "\n";
+}
+
+std::string checked_with_rack(const std::string& path, const std::string& text,
+                              const std::string& rack, const ReadConfig& read) {
+    const ConfigText before = read(path, text);
+    if (!before.unreadable.empty()) {
+        throw Failure{kConflict, before.unreadable,
+                      fmt::format("correct it; millrace config check {} looks again", path)};
+    }
+    for (const char* key : {"broker.fault.domain", "broker.update.domain"}) {
+        if (before.values.contains(key)) {
+            throw Failure{kConflict, fmt::format("{} makes the rack from {}", path, key),
+                          "change broker.fault.domain and broker.update.domain there"};
+        }
+    }
+    std::string edited = with_rack(text, before.yaml, rack);
+    const ConfigText after = read(path, edited);
+    std::map<std::string, std::string> wanted = before.values;
+    wanted["broker.rack"] = rack;
+    const bool as_before = std::includes(before.faults.begin(), before.faults.end(),
+                                         after.faults.begin(), after.faults.end());
+    if (!after.unreadable.empty() || after.yaml != before.yaml || after.values != wanted ||
+        !as_before) {
+        throw Failure{kConflict,
+                      fmt::format("{} is left as it is: no line of it can be changed so that a node "
+                                  "reads broker.rack {} and all else as before",
+                                  path, rack),
+                      fmt::format("write broker.rack there by hand, on a plain line of its own; "
+                                  "millrace config check {} looks at it",
+                                  path)};
+    }
+    return edited;
 }
 
 }  // namespace millrace::cli

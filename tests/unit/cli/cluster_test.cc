@@ -146,9 +146,6 @@ TEST(CliRacks, EditOneLine) {
     };
     for (const auto& [before, yaml, after] : cases)
         EXPECT_EQ(with_rack(before, yaml, "FD0UD1"), after);
-    EXPECT_THROW(with_rack("broker.fault.domain=1\n", false, "FD0UD1"), Failure);
-    EXPECT_THROW(with_rack("broker:\n  fault:\n    domain: 1\n", true, "FD0UD1"), Failure);
-    EXPECT_THROW(with_rack("broker: {rack: x}\n", true, "FD0UD1"), Failure);
 }
 
 TEST(CliRacks, ReadHdinsightsTopology) {
@@ -190,12 +187,6 @@ TEST(CliRacks, DeadHostsAsPeopleWriteThem) {
 
 TEST(CliOperate, FailuresSayWhatAndHow) {
     const std::tuple<std::vector<std::string>, int, const char*> cases[] = {
-        {{"rack", "set", "a b", "-c", "f"},
-         kUsage,
-         "error: 'a b' is no rack\n  fix: FD0UD1, /row1/shelf2, or a plain name\n"},
-        {{"rack", "set", "FD0UD1", "-c", "/nonexistent"},
-         kNotFound,
-         "error: cannot read /nonexistent\n  fix: give the path of a file of this machine\n"},
         {{"leader", "elect", "--partition", "1"},
          kUsage,
          "error: --partition needs a topic\n  fix: add --topic NAME\n"},

@@ -1,6 +1,7 @@
 // tests/unit/cli/run_words.h: runs the command line in this process and keeps what it printed.
 #pragma once
 
+#include <functional>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -17,7 +18,8 @@ struct Outcome {
 };
 
 /// The first word is the program's name.
-inline Outcome run_words(const std::vector<std::string>& words) {
+inline Outcome run_words(const std::vector<std::string>& words,
+                         const std::function<void(CLI::App&, Context&)>& extend = {}) {
     std::vector<const char*> argv;
     for (const std::string& word : words)
         argv.push_back(word.c_str());
@@ -26,7 +28,7 @@ inline Outcome run_words(const std::vector<std::string>& words) {
     std::streambuf* old_out = std::cout.rdbuf(out.rdbuf());
     std::streambuf* old_err = std::cerr.rdbuf(err.rdbuf());
     Outcome outcome;
-    outcome.exit_code = run(static_cast<int>(argv.size()), argv.data());
+    outcome.exit_code = run(static_cast<int>(argv.size()), argv.data(), extend);
     std::cout.rdbuf(old_out);
     std::cerr.rdbuf(old_err);
     outcome.out = out.str();
@@ -34,9 +36,10 @@ inline Outcome run_words(const std::vector<std::string>& words) {
     return outcome;
 }
 
-inline Outcome run_millrace(std::vector<std::string> words) {
+inline Outcome run_millrace(std::vector<std::string> words,
+                            const std::function<void(CLI::App&, Context&)>& extend = {}) {
     words.insert(words.begin(), "millrace");
-    return run_words(words);
+    return run_words(words, extend);
 }
 
 }  // namespace millrace::cli
