@@ -87,7 +87,12 @@ void Fetcher::round(int32_t wait_ms, const Sink& sink) {
     }
     if (leaders.empty() || stale_) poll(nullptr, 0, std::min(wait_ms, kBackoffMs));
     for (const int32_t leader : leaders) {
-        if (!fetch(leader, leaders.size() > 1 ? wait_ms / 5 : wait_ms, sink)) return;
+        try {
+            if (!fetch(leader, leaders.size() > 1 ? wait_ms / 5 : wait_ms, sink)) return;
+        } catch (const Failure&) {
+            stale_ = true;  // a broker that is gone leads nothing any more
+            throw;
+        }
     }
     if (!stale_) stale_until_.reset();
 }

@@ -29,6 +29,15 @@ constexpr int64_t kGraceMs = 10'000;      // until brokers know what the control
 constexpr size_t kRefusalsShown = 5;
 constexpr int8_t kPreferred = 0;
 
+/// Nobody answered, or nobody who leads: it may be another broker in a moment.
+bool is_silence(const Failure& failure) {
+    if (failure.exit_code == kNoConnection) return true;
+    const auto code = error_code_from(failure.kafka_error);
+    return code == ErrorCode::LeaderNotAvailable || code == ErrorCode::NotLeaderOrFollower ||
+           code == ErrorCode::NotController || code == ErrorCode::NotEnoughReplicas ||
+           code == ErrorCode::NotEnoughReplicasAfterAppend;
+}
+
 /// Thrown inside the driver when the stored plan is no longer ours to carry out.
 struct TakenAway {};
 /// Thrown when the caller wanted to wait no longer.
@@ -89,8 +98,29 @@ class Driver {
         save();
     }
 
-    /// Stores what this driver knows on top of what others have ordered since.
+    /// Does it again while the cluster does not answer.
+    template <class Work>
+    void patiently(const Work& work) {
+        const int64_t until = now_ms() + kPatienceMs;
+        for (;;) {
+            try {
+                client_.renew();
+                work();
+                return;
+            } catch (const Failure& failure) {
+                if (!is_silence(failure) || interrupted() || now_ms() > until) throw;
+                client_.forget_connections();
+            }
+            ::poll(nullptr, 0, kPollMs);
+        }
+    }
+
     void save() {
+        patiently([this] { save_now(); });
+    }
+
+    /// Stores what this driver knows on top of what others have ordered since.
+    void save_now() {
         for (int i = 0; i < kSaveTries; ++i) {
             client_.renew();
             store_.refresh();
@@ -125,7 +155,7 @@ class Driver {
             set_throttles(client_, store_, plan_);
         else
             change_throttle(client_, store_, plan_);
-        save();
+        save_now();
     }
 
     /// Whoever took the plan away ends it; what was started in the same moment is taken back here.
@@ -160,10 +190,10 @@ class Driver {
         const auto moves = wave_moves();
         plan_.wave_started_ms = now_ms();
         save();
-        submit(moves);
+        patiently([&] { submit(moves); });
         looked_ms_ = 0;  // an order may have come in between
         wait_for(moves);
-        elect(moves);
+        patiently([&] { elect(moves); });
     }
 
     /// Starts what is not under way or done yet: a resumed plan meets both.
@@ -229,7 +259,7 @@ class Driver {
                 if (!moving && still_since == 0) still_since = now_ms();
                 if (settled || (!moving && now_ms() - still_since > kGraceMs)) return;
             } catch (const Failure& failure) {
-                if (failure.exit_code != kNoConnection) throw;
+                if (!is_silence(failure)) throw;
                 if (silent_since == 0) silent_since = now_ms();
                 if (now_ms() - silent_since > kPatienceMs) throw;
                 client_.forget_connections();
@@ -250,10 +280,10 @@ class Driver {
             store_.refresh();
             take_orders();
             obey_rate();
-            if (now - plan_.beat_ms > kBeatMs) save();
+            if (now - plan_.beat_ms > kBeatMs) save_now();
         } catch (const Failure& failure) {
             // The sign of life is late; the moves themselves are waited for elsewhere.
-            if (failure.exit_code != kNoConnection) throw;
+            if (!is_silence(failure)) throw;
             client_.forget_connections();
         }
     }
@@ -300,9 +330,11 @@ class Driver {
 
     void finish() {
         end_progress();
-        client_.renew();
-        remove_throttles(client_, store_, plan_);
-        const PlanView view = look_at(client_, plan_.moves);
+        PlanView view;
+        patiently([&] {
+            remove_throttles(client_, store_, plan_);
+            view = look_at(client_, plan_.moves);
+        });
         const PlanProgress progress = progress_of(plan_, view, {});
         const int64_t there =
             progress.moves_in(MoveState::Done) + progress.moves_in(MoveState::Gone);
@@ -331,7 +363,7 @@ class Driver {
             plan_.phase = PlanPhase::Paused;
             plan_.note = failure.error;
             plan_.driver.clear();
-            save();
+            save_now();
         } catch (const TakenAway&) {
             return;
         } catch (const Failure&) {
