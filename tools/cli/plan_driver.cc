@@ -137,6 +137,7 @@ class Driver {
         if (found == store_.plans().end()) throw TakenAway{};
         const StoredPlan& stored = found->second;
         if (stored.driver != me_ || is_over(stored.phase)) throw TakenAway{};
+        submitted_.clear();  // whoever takes the plan from here on sees them
         plan_.revision = stored.revision;
         plan_.throttle = stored.throttle;
         if (stored.phase == PlanPhase::Pausing && plan_.phase == PlanPhase::Running)
@@ -173,8 +174,11 @@ class Driver {
             }
             ::poll(nullptr, 0, kPollMs);
         }
-        if (plan_.phase == PlanPhase::Cancelled || plan_.phase == PlanPhase::Paused)
-            stop_moves(client_, plan_, false);
+        if (plan_.phase == PlanPhase::Cancelled || plan_.phase == PlanPhase::Paused) {
+            StoredPlan late = plan_;
+            late.moves = late_moves(plan_, submitted_, store_.plans());
+            stop_moves(client_, late, false);
+        }
         std::cerr << fmt::format("stopped: {} by {}\n", phase_name(plan_.phase), plan_.by);
     }
 
@@ -207,6 +211,8 @@ class Driver {
                 targets[move.partition] = move.to;
         }
         if (targets.empty()) return;
+        for (const auto& [partition, target] : targets)
+            submitted_.insert(partition);
         const auto refusals = alter_reassignments(client_, targets);
         move_dirs(moves);
         if (refusals.empty()) return;
@@ -400,7 +406,8 @@ class Driver {
     PlanStore& store_;
     StoredPlan plan_;
     const std::string me_ = driver_name();
-    std::set<TopicPartition> given_up_;  // refused by the controller
+    std::set<TopicPartition> given_up_;   // refused by the controller
+    std::set<TopicPartition> submitted_;  // since the plan was seen to be ours
     int64_t end_ms_ = std::numeric_limits<int64_t>::max();
     int64_t looked_ms_ = 0;
     int64_t shown_ms_ = 0;

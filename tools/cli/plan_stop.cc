@@ -81,6 +81,23 @@ Stopped stop_moves(Client& client, const StoredPlan& plan, bool force) {
     return stopped;
 }
 
+std::vector<PlannedMove> late_moves(const StoredPlan& plan,
+                                    const std::set<TopicPartition>& submitted,
+                                    const std::map<std::string, StoredPlan>& plans) {
+    std::set<TopicPartition> others;
+    for (const auto& [id, other] : plans) {
+        if (id == plan.id || is_over(other.phase)) continue;
+        for (const PlannedMove& move : other.moves)
+            others.insert(move.partition);
+    }
+    std::vector<PlannedMove> late;
+    for (const PlannedMove& move : plan.moves) {
+        if (submitted.contains(move.partition) && !others.contains(move.partition))
+            late.push_back(move);
+    }
+    return late;
+}
+
 StoredPlan take_over(PlanStore& store, const std::string& id) {
     return store.update(id, [](StoredPlan& plan) {
         if (is_over(plan.phase))

@@ -21,6 +21,12 @@ Stopped judge_stop(Client& client, const StoredPlan& plan, bool force);
 /// in-sync copies than min.insync.replicas.
 Stopped stop_moves(Client& client, const StoredPlan& plan, bool force);
 
+/// What a driver that lost the plan takes back itself: what it `submitted` last, too late for the
+/// taker to see, unless another plan that is not over moves it by now.
+std::vector<PlannedMove> late_moves(const StoredPlan& plan,
+                                    const std::set<TopicPartition>& submitted,
+                                    const std::map<std::string, StoredPlan>& plans);
+
 /// Makes this process the one who works on the plan; whoever did before hears of it.
 StoredPlan take_over(PlanStore& store, const std::string& id);
 /// Stops the moves of a plan that this process works on, removes its throttles and stores it in

@@ -115,6 +115,24 @@ TEST(Plan, AMoveThatWouldLeaveTooFewInSyncGoesOn) {
     EXPECT_TRUE(bound_to_go_on(moves, view, {{"t", 2}}).empty());
 }
 
+TEST(Plan, WhoLostItTakesBackOnlyWhatItStartedLast) {
+    const StoredPlan lost = sample();
+    StoredPlan other = sample();
+    other.id = "r-2";
+    other.moves = {lost.moves[2]};
+    std::map<std::string, StoredPlan> plans = {{"r-1", lost}, {"r-2", other}};
+    const auto names = [&](const std::set<TopicPartition>& submitted) {
+        std::vector<TopicPartition> partitions;
+        for (const PlannedMove& move : late_moves(lost, submitted, plans))
+            partitions.push_back(move.partition);
+        return partitions;
+    };
+    EXPECT_TRUE(names({}).empty());
+    EXPECT_EQ(names({{"t", 1}, {"u", 0}}), (std::vector<TopicPartition>{{"t", 1}}));
+    plans["r-2"].phase = PlanPhase::Done;
+    EXPECT_EQ(names({{"t", 1}, {"u", 0}}), (std::vector<TopicPartition>{{"t", 1}, {"u", 0}}));
+}
+
 TEST(Plan, WhatABrokerHadCordonedIsKeptUntilItIsTakenBack) {
     std::map<std::string, StoredPlan> plans;
     for (const auto& [id, before] : std::map<std::string, std::optional<std::string>>{
