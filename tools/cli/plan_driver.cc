@@ -80,12 +80,17 @@ class Driver {
 
   private:
     void claim() {
-        plan_.driver = me_;
-        plan_.phase = PlanPhase::Running;
-        plan_.note.clear();
-        plan_.beat_ms = now_ms();
+        StoredPlan mine = plan_;
+        plan_.driver.clear();  // until it is won: what the winner has set is not ours to take away
+        mine.driver = me_;
+        mine.phase = PlanPhase::Running;
+        mine.note.clear();
+        mine.beat_ms = now_ms();
         client_.renew();
-        if (store_.try_save(plan_)) return;
+        if (store_.try_save(mine)) {
+            plan_ = std::move(mine);
+            return;
+        }
         throw Failure{kConflict, fmt::format("another command has taken {}", plan_.id),
                       "millrace reassign-partitions status " + plan_.id};
     }
@@ -150,9 +155,9 @@ class Driver {
         const bool lost = plan_.throttle_set > 0 && !plan_.throttles.empty() &&
                           store_.plans().at(plan_.id).throttles.empty();
         if (plan_.throttle == plan_.throttle_set && !lost) return;
-        if (plan_.throttle == 0)
-            remove_throttles(client_, store_, plan_);
-        else if (plan_.throttle_set == 0 || lost)
+        // Else what is left of it would be taken for an operator's own.
+        if (plan_.throttle == 0 || lost) remove_throttles(client_, store_, plan_);
+        if (plan_.throttle_set == 0)
             set_throttles(client_, store_, plan_);
         else
             change_throttle(client_, store_, plan_);
