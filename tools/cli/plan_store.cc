@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <ctime>
+#include <random>
 
 #include "cli/record_sender.h"
 #include "millrace/wire/gen/create_topics_request.h"
@@ -68,13 +69,19 @@ StoredPlan PlanStore::find(const std::string& id) {
 void PlanStore::add(StoredPlan& plan) {
     make_topic();
     plan.revision = 1;
-    plan.writer = driver_name();
+    plan.writer = fmt::format("{}:{:08x}", driver_name(), std::random_device{}());
     Records records;
     for (auto& [key, value] : move_records(plan))
         records.emplace_back(key, std::move(value));
     records.emplace_back(plan.id, state_json(plan));
     write(records);
     refresh();
+    const auto found = plans_.find(plan.id);
+    if (found == plans_.end()) return;  // not to be seen yet; the next write tells
+    if (found->second.writer == plan.writer && move_records(found->second) == move_records(plan))
+        return;
+    throw Failure{kConflict, fmt::format("another command has stored a plan {}", plan.id),
+                  "try again"};
 }
 
 bool PlanStore::try_save(StoredPlan& plan) {
@@ -150,9 +157,14 @@ void PlanStore::make_topic() {
     topic.num_partitions = 1;
     const auto brokers = static_cast<int>(cluster_nodes(client_).size());
     topic.replication_factor = static_cast<int16_t>(std::clamp(brokers, 1, kMaxCopies));
-    auto& config = topic.configs.emplace_back();
-    config.name = "cleanup.policy";
-    config.value = "compact";
+    // A sign of life every other second: what is outdated is to go soon.
+    for (const auto& [name, value] : {std::pair{"cleanup.policy", "compact"},
+                                      std::pair{"segment.ms", "3600000"},
+                                      std::pair{"min.cleanable.dirty.ratio", "0.1"}}) {
+        auto& config = topic.configs.emplace_back();
+        config.name = name;
+        config.value = value;
+    }
     request.timeout_ms = client_.timeout_ms();
     const auto response = client_.ask<wire::CreateTopicsResponse>(request);
     for (const auto& one : response.topics) {
@@ -183,14 +195,16 @@ bool is_driven(const StoredPlan& plan) {
 }
 
 std::string new_plan_id(const PlanStore& store) {
-    const std::time_t seconds = now_ms() / 1000;
+    const int64_t now = now_ms();
+    const std::time_t seconds = now / 1000;
     std::tm utc{};
     gmtime_r(&seconds, &utc);
     char text[32];
     std::strftime(text, sizeof text, "r-%Y%m%d-%H%M%S", &utc);
-    std::string id = text;
-    for (int i = 2; store.plans().contains(id); ++i)
-        id = fmt::format("{}-{}", text, i);
+    std::string id;
+    do {
+        id = fmt::format("{}-{:03}{:04x}", text, now % 1000, std::random_device{}() & 0xffffU);
+    } while (store.plans().contains(id));
     return id;
 }
 

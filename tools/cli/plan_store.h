@@ -28,7 +28,8 @@ class PlanStore {
     StoredPlan find(const std::string& id);
     /// Makes the topic when it is missing.
     void make_topic();
-    /// A new plan with its moves; makes the topic when it is missing.
+    /// A new plan with its moves; makes the topic when it is missing. A Failure (kConflict) when
+    /// another has the same id.
     void add(StoredPlan& plan);
     /// The state alone, made from the revision that `plan` has. True when it counts: nobody else
     /// wrote since. Then it is acknowledged by all in-sync replicas, and `plan` has its revision.
@@ -56,7 +57,8 @@ bool is_driven(const StoredPlan& plan);
 std::string driver_name();
 /// "user@host".
 std::string who_am_i();
-/// "r-20261121-091402", or with a number behind when that is taken.
+/// "r-20261121-091402-1579c0e": the time to the millisecond, which they sort by, and four random
+/// digits for those who begin at once.
 std::string new_plan_id(const PlanStore& store);
 
 }  // namespace millrace::cli

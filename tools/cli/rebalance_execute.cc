@@ -123,9 +123,13 @@ StoredPlan run_moves(const Context& context, Client& client, std::vector<Planned
     clear_left_throttles(client);
     if (how.throttle > 0) check_throttle(moves, how.throttle, measure_write_rates(client, moves));
     if (!how.undo_file.empty()) write_text_file(how.undo_file, undo_json(moves));
+    // Another command may have begun while this one asked and measured.
+    client.renew();
+    check_nothing_runs(client, store, how.additional);
     StoredPlan plan;
     plan.id = new_plan_id(store);
     plan.by = who_am_i();
+    plan.driver = driver_name();
     plan.created_ms = plan.beat_ms = now_ms();
     plan.throttle = how.throttle;
     plan.undo_of = how.undo_of;
