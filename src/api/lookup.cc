@@ -16,7 +16,7 @@ Found find_partition(broker::Shard& shard, const metadata::TopicImage* topic, in
     if (state == nullptr) return {ErrorCode::UnknownTopicOrPartition, nullptr};
     // Ours, but in a directory that failed before the partition could be opened.
     const bool ours = state->has_replica(shard.config().node_id);
-    return {ours && !shard.log_dirs().offline_ids().empty() ? ErrorCode::KafkaStorageError
+    return {ours && shard.log_dirs().any_offline() ? ErrorCode::KafkaStorageError
                                                             : ErrorCode::NotLeaderOrFollower,
             nullptr};
 }

@@ -2,6 +2,7 @@
 #include "millrace/broker/shard.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "broker/fetch_driver.h"
@@ -23,6 +24,7 @@ constexpr Duration kFollowerCallPause = milliseconds(20);
 /// keep heartbeats, elections and clients waiting for all of them.
 constexpr size_t kLogsAtOnceMax = 64;
 constexpr size_t kLogsPerTurnMax = 16;
+constexpr size_t kReportsAtOnce = 2000;
 /// Directories remembered for partitions that are yet to come.
 constexpr size_t kPreferredDirsMax = 100'000;
 
@@ -200,7 +202,8 @@ void Shard::take_over_logs() {
         if (dir->online) adopt_futures(*dir);
     }
     taken_over_ = true;
-    new_logs_left_ = kLogsAtOnceMax;
+    // All of them: once this node is unfenced it may be asked to lead any.
+    new_logs_left_ = std::numeric_limits<size_t>::max();
     for (const auto& [id, topic] : image_->topics.by_id) {
         for (const auto& [index, state] : topic->partitions) apply_partition(*topic, index);
     }
@@ -269,18 +272,25 @@ void Shard::adopt_futures(LogDir& dir) {
 }
 
 void Shard::apply_partition(const metadata::TopicImage& topic, PartitionIndex index) {
+    const std::pair<Uuid, PartitionIndex> key{topic.id, index};
     const metadata::PartitionImage* state = topic.partition(index);
     if (state == nullptr || !state->has_replica(parts_.config.node_id)) {
+        logs_to_make_.erase(key);
         if (partition(topic.id, index) != nullptr) drop(topic.id, index, true);
         return;
     }
+    const auto waiting = logs_to_make_.find(key);
+    const bool fresh = waiting != logs_to_make_.end()
+                           ? waiting->second
+                           : state->leader_epoch.value == 0 && state->partition_epoch == 0;
     // Coordinators look for their partitions when an image comes: those are made with it.
-    const bool internal = topic.name.starts_with("__");
-    if (partition(topic.id, index) == nullptr && new_logs_left_ == 0 && !internal) {
-        logs_to_make_.emplace(topic.id, index);
+    const bool at_once = topic.name == kOffsetsTopic || topic.name == kTransactionsTopic;
+    if (partition(topic.id, index) == nullptr && new_logs_left_ == 0 && !at_once) {
+        logs_to_make_.emplace(key, fresh);
         return make_logs_later();
     }
-    host(topic, index, *state);
+    logs_to_make_.erase(key);
+    host(topic, index, *state, fresh);
 }
 
 void Shard::make_logs_later() {
@@ -297,19 +307,25 @@ void Shard::make_logs_later() {
 void Shard::make_logs() {
     new_logs_left_ = kLogsPerTurnMax;
     while (!logs_to_make_.empty() && new_logs_left_ > 0) {
-        const auto [topic_id, index] = *logs_to_make_.begin();
-        logs_to_make_.erase(logs_to_make_.begin());
+        const auto [topic_id, index] = logs_to_make_.begin()->first;
         const metadata::TopicImage* topic = image_->topics.find(topic_id);
-        if (topic != nullptr) apply_partition(*topic, index);
+        if (topic == nullptr) {
+            logs_to_make_.erase(logs_to_make_.begin());
+        } else {
+            apply_partition(*topic, index);  // takes it off, whether it makes the log or not
+        }
     }
-    send_directory_reports();
+    // One request for many: each is a sync of the metadata log.
+    if (logs_to_make_.empty() || directory_reports_.size() >= kReportsAtOnce) {
+        send_directory_reports();
+    }
     if (!logs_to_make_.empty()) make_logs_later();
 }
 
 void Shard::host(const metadata::TopicImage& topic, PartitionIndex index,
-                 const metadata::PartitionImage& state) {
+                 const metadata::PartitionImage& state, bool fresh) {
     Partition* hosted = partition(topic.id, index);
-    if (hosted == nullptr) hosted = create_log(topic, index, state);
+    if (hosted == nullptr) hosted = create_log(topic, index, state, fresh);
     if (hosted == nullptr) return;
     const std::optional<Uuid> assigned = state.directory_of(parts_.config.node_id);
     // A damaged log is nowhere: the controller gives its leadership to another replica.
@@ -326,13 +342,12 @@ void Shard::host(const metadata::TopicImage& topic, PartitionIndex index,
 }
 
 Partition* Shard::create_log(const metadata::TopicImage& topic, PartitionIndex index,
-                             const metadata::PartitionImage& state) {
+                             const metadata::PartitionImage& state, bool fresh) {
     if (new_logs_left_ > 0) --new_logs_left_;
     const TopicPartition name{topic.name, index};
     LogDir* dir = preferred_dir(name, state);
     if (dir == nullptr) {
         // With a directory offline a partition that is not new may live there.
-        const bool fresh = state.leader_epoch.value == 0 && state.partition_epoch == 0;
         if (parts_.log_dirs.any_offline() && !fresh) return nullptr;
         dir = parts_.log_dirs.choose(dynamic_.cordoned_log_dirs);
     }

@@ -53,12 +53,8 @@ class LoopShards final : public env::Shards {
     }
     void post(ShardId target, MoveFunction<void()> message) override {
         MILLRACE_ASSERT(target.value < loops_.size(), "the shard exists");
-        EventLoop& loop = *loops_[target.value];
-        if (&loop == EventLoop::current()) {
-            loop.post(std::move(message));
-        } else {
-            loop.post_from_any_thread(std::move(message));
-        }
+        // To itself too: a message waits for the next turn, so that sockets get theirs in between.
+        loops_[target.value]->post_from_any_thread(std::move(message));
     }
 
   private:

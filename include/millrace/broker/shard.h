@@ -122,11 +122,11 @@ class Shard {
     void apply_configs(const metadata::Changes& changes);
     void apply_partition(const metadata::TopicImage& topic, PartitionIndex index);
     void host(const metadata::TopicImage& topic, PartitionIndex index,
-              const metadata::PartitionImage& state);
+              const metadata::PartitionImage& state, bool fresh);
     void make_logs_later();
     void make_logs();
     Partition* create_log(const metadata::TopicImage& topic, PartitionIndex index,
-                          const metadata::PartitionImage& state);
+                          const metadata::PartitionImage& state, bool fresh);
     Partition* add_partition(const TopicPartition& name, const Uuid& topic_id, storage::Log& log,
                              const LogDir& dir);
     void drop(const Uuid& topic_id, PartitionIndex index, bool delete_files);
@@ -164,8 +164,9 @@ class Shard {
     std::map<TopicPartition, std::string> preferred_dirs_;  // of partitions not here yet
     bool taken_over_ = false;
     /// Partitions of the image whose logs wait for their turn; until then clients and followers
-    /// hear NOT_LEADER_OR_FOLLOWER, as from a broker whose image is older.
-    std::set<std::pair<Uuid, PartitionIndex>> logs_to_make_;
+    /// hear NOT_LEADER_OR_FOLLOWER, as from a broker whose image is older. True: the partition was
+    /// new when it came, whatever became of its epochs since.
+    std::map<std::pair<Uuid, PartitionIndex>, bool> logs_to_make_;
     size_t new_logs_left_ = 0;  // that this turn may make
     bool making_logs_ = false;
     Uuid incarnation_;
