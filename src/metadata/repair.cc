@@ -75,6 +75,10 @@ class Repair {
             broker.id = id.value;
             broker.labels = placement::labels_of_rack(image->rack.value_or(""));
             broker.state = state_of(*image, dead_);
+            if (broker.state == placement::BrokerState::Up)
+                ++usable_;
+            else if (broker.state != placement::BrokerState::Dead)
+                keeping_.insert(id);
         }
         snapshot_.axes = placement::axes_of_labels(snapshot_.brokers);
         const bool labelled = std::all_of(
@@ -82,6 +86,15 @@ class Repair {
                 return b.labels.size() == snapshot_.axes.size();
             });
         if (!labelled) request_.soft_axes = snapshot_.axes;
+    }
+
+    /// Whether there are as many brokers as the partition has replicas. Those without a place are
+    /// not even looked at: however many there are, they must not use up the looks of a sweep.
+    bool has_place(const PartitionImage& partition) const {
+        size_t places = usable_;
+        for (const NodeId node : partition.replicas)
+            places += keeping_.contains(node) ? 1 : 0;
+        return places >= partition.replicas.size();
     }
 
     /// The next so many behind those of the last look.
@@ -98,7 +111,7 @@ class Repair {
                 const bool hit =
                     std::any_of(partition->replicas.begin(), partition->replicas.end(),
                                 [this](NodeId node) { return dead_.contains(node); });
-                if (!hit) continue;
+                if (!hit || !has_place(*partition)) continue;
                 --limit;
                 placement::Partition& one = found.partitions.emplace_back();
                 one.partition = index.value;
@@ -140,6 +153,8 @@ class Repair {
     const std::set<NodeId> dead_;
     placement::Snapshot snapshot_;
     placement::Request request_;
+    size_t usable_ = 0;
+    std::set<NodeId> keeping_;  // brokers that keep what they have and get nothing
     std::pair<Uuid, PartitionIndex> looked_at_{kZeroUuid, PartitionIndex(-1)};
 };
 

@@ -99,6 +99,32 @@ TEST_F(Repair, AHundredWithoutAPlaceDoNotHoldUpTheOthers) {
     }
 }
 
+TEST_F(Repair, NorDoThousands) {
+    start("60000", {"a", "b", "c", "d"});
+    for (int i = 0; i < 5; ++i) {
+        const std::string name = "wide-" + std::to_string(i);
+        f->create(f->assigned(name, std::vector<std::vector<int32_t>>(900, {1, 2, 3, 4})));
+        f->create(f->assigned("t-" + std::to_string(i), {{1, 2, 3}}));
+    }
+    live(seconds(80), {3});
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_EQ(to_numbers(f->partition("t-" + std::to_string(i)).adding),
+                  std::vector<int32_t>{4});
+        EXPECT_FALSE(f->partition("wide-" + std::to_string(i), 899).is_reassigning());
+    }
+}
+
+/// A broker that is down, but not given up, keeps its replica: it is a place for no other one.
+TEST_F(Repair, ABrokerThatIsDownCountsForItsOwnOnly) {
+    start("60000", {"a", "b", "c", "d"});
+    f->create(f->assigned("own", {{1, 3, 4}}));
+    f->create(f->assigned("other", {{1, 2, 3}}));
+    live(seconds(40), {3});
+    live(seconds(36), {3, 4});
+    EXPECT_EQ(to_numbers(f->partition("own").adding), std::vector<int32_t>{2});
+    EXPECT_FALSE(f->partition("other").is_reassigning());
+}
+
 TEST_F(Repair, RacksMayBeMissing) {
     start("60000", {"a", "b", "c", ""});
     f->create(f->assigned("t", {{1, 2, 3}}));
