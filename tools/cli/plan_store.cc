@@ -10,6 +10,7 @@
 #include <csignal>
 #include <ctime>
 #include <random>
+#include <thread>
 
 #include "cli/record_sender.h"
 #include "millrace/wire/gen/create_topics_request.h"
@@ -22,6 +23,8 @@ constexpr int kMaxCopies = 3;
 constexpr int kWaitMs = 100;
 constexpr size_t kPlansKept = 100;
 constexpr int kTries = 20;
+constexpr int kLeaderTries = 50;
+constexpr std::chrono::milliseconds kLeaderPause{200};
 const TopicPartition kWhere{kPlansTopic, 0};
 
 std::string text_of(const std::optional<ByteView>& bytes) {
@@ -29,19 +32,31 @@ std::string text_of(const std::optional<ByteView>& bytes) {
     return {reinterpret_cast<const char*>(bytes->data), bytes->size};
 }
 
+/// Waits for a leader: "no plan" must never mean that nobody was there to tell.
+int64_t offset_of(Client& client, int64_t timestamp) {
+    for (int i = 0; i < kLeaderTries; ++i) {
+        const auto found = find_offsets(client, std::set{kWhere}, timestamp);
+        if (found.contains(kWhere) && found.at(kWhere).error_code == 0) {
+            return found.at(kWhere).offset;
+        }
+        std::this_thread::sleep_for(kLeaderPause);
+    }
+    throw Failure{kNoConnection, fmt::format("the topic {} has no leader", kPlansTopic),
+                  "start the brokers that hold it: millrace health names them"};
+}
+
 }  // namespace
 
 void PlanStore::refresh() {
     if (!started_) {
         const auto metadata = client_.metadata(std::vector<std::string>{kPlansTopic});
-        if (metadata.topics.empty() || metadata.topics.front().error_code != 0) return;
-        const auto first = find_offsets(client_, std::set{kWhere}, kEarliestTimestamp);
-        fetcher_.start(kWhere, first.contains(kWhere) ? first.at(kWhere).offset : 0);
+        const auto none = static_cast<int16_t>(ErrorCode::UnknownTopicOrPartition);
+        if (metadata.topics.empty() || metadata.topics.front().error_code == none) return;
+        fetcher_.start(kWhere, offset_of(client_, kEarliestTimestamp));
         started_ = true;
     }
-    const auto end = find_offsets(client_, std::set{kWhere}, kLatestTimestamp);
-    if (!end.contains(kWhere)) return;
-    while (fetcher_.position(kWhere) < end.at(kWhere).offset) {
+    const int64_t end = offset_of(client_, kLatestTimestamp);
+    while (fetcher_.position(kWhere) < end) {
         fetcher_.round(kWaitMs, [this](const FetchedRecord& found) {
             std::optional<std::string> value;
             if (found.record.value) value = text_of(found.record.value);
