@@ -50,8 +50,9 @@ wire::IncrementalAlterConfigsRequest request_of(const ThrottleKeeper::Duty& duty
 bool is_done(const wire::IncrementalAlterConfigsResponse& response) {
     return std::all_of(response.responses.begin(), response.responses.end(), [](const auto& one) {
         const auto error = static_cast<ErrorCode>(one.error_code);
-        // Of a topic deleted in the meantime nothing is left either.
-        return error == ErrorCode::None || error == ErrorCode::UnknownTopicOrPartition;
+        // Of a topic deleted, or a broker unregistered in the meantime nothing is left either.
+        return error == ErrorCode::None || error == ErrorCode::UnknownTopicOrPartition ||
+               error == ErrorCode::BrokerIdNotRegistered;
     });
 }
 
