@@ -212,6 +212,10 @@ void add_leader_hint(FetchOperation& operation, const FetchTarget& target,
     const auto address =
         node_address(shard.image(), state->leader, operation.context.connection->listener);
     if (!address) return;
+    // Each node once: Java clients make a map of them and take a second one for a fault.
+    for (const auto& known : response.node_endpoints) {
+        if (known.node_id == state->leader.value) return;
+    }
     auto& endpoint = response.node_endpoints.emplace_back();
     endpoint.node_id = address->id.value;
     endpoint.host = address->host;

@@ -83,6 +83,10 @@ void add_leader_hint(ProduceOperation& operation, const metadata::TopicImage& to
     answer.current_leader.leader_epoch = state->leader_epoch.value;
     const auto address = node_address(image, state->leader, operation.context.connection->listener);
     if (!address) return;
+    // Each node once: Java clients make a map of them and take a second one for a fault.
+    for (const auto& known : operation.response.node_endpoints) {
+        if (known.node_id == state->leader.value) return;
+    }
     auto& endpoint = operation.response.node_endpoints.emplace_back();
     endpoint.node_id = address->id.value;
     endpoint.host = address->host;

@@ -80,7 +80,7 @@ def test_leadership_goes_between_java_and_ours(world):
     cluster = cluster_of(world)
     java = clusters.broker_only(world, "kafka", 4, cluster.nodes, **SETTINGS)
     cluster.wait_for_brokers(4)
-    total = 10 * COPIED
+    total = 25 * COPIED
     for topic in ("in", "out"):
         cluster.create(topic, partitions=2)
     txn.fill(world, Server(cluster), "in", total)
@@ -107,9 +107,13 @@ def test_leadership_goes_between_java_and_ours(world):
         cluster.tool("reassign-partitions", "--reassignment-json-file", plan, "--execute")
         for topic in counts:
             cluster.wait_for_isr(topic, len(order))
-        cluster.tool("leader-election", "--election-type", "preferred", "--all-topic-partitions")
-        wait_for(lambda: all(p["leader"] == order[0] for topic in counts
-                             for p in cluster.partitions(topic)), f"leadership of {order[0]}")
+
+        def led():  # a new replica may need a moment until it is in sync
+            cluster.tool("leader-election", "--election-type", "preferred",
+                         "--all-topic-partitions", code=None)
+            return all(p["leader"] == order[0] for topic in counts
+                       for p in cluster.partitions(topic))
+        wait_for(led, f"leadership of {order[0]}", 60)
 
     for _ in range(MOVED_ROUNDS):
         for order in ([4, 1, 2], [1, 4, 2]):
